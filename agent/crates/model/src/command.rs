@@ -1,0 +1,118 @@
+//! Writes to replicated state.
+//!
+//! A command says everything the state machine needs: ids, times and random numbers are decided
+//! before it is proposed and travel in it, so that every server computes the same.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use crate::check::Check;
+use crate::error::Error;
+use crate::ids::{CheckId, Datacenter, Key, NodeId, NodeName, RaftIndex, ServiceId, Token};
+use crate::node::null_when_empty;
+use crate::service::Service;
+
+/// A change of replicated state. The same enum travels between agents and stands in the Raft log.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Command {
+    /// Register a node, and optionally a service and checks on it → [`Outcome::Done`].
+    Register(Box<Registration>),
+    /// Remove a node, a service or a check; what is not there is not missed → [`Outcome::Done`].
+    Deregister(Deregistration),
+    /// Change the key-value store → [`Outcome::Applied`].
+    Kv(KvChange),
+}
+
+/// A node with what runs on it, as one atomic registration.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct Registration {
+    /// In which datacenter; the agent's own if empty.
+    pub datacenter: Datacenter,
+    /// The node's id, if it has one.
+    #[serde(rename = "ID")]
+    pub id: NodeId,
+    /// The node's name.
+    pub node: NodeName,
+    /// The node's address.
+    pub address: String,
+    /// The node's addresses by audience.
+    #[serde(with = "null_when_empty")]
+    pub tagged_addresses: BTreeMap<String, String>,
+    /// The node's metadata.
+    #[serde(with = "null_when_empty")]
+    pub node_meta: BTreeMap<String, String>,
+    /// A service on it.
+    pub service: Option<Arc<Service>>,
+    /// Checks of it or of its services.
+    pub checks: Vec<Arc<Check>>,
+    /// Leave an existing node's own fields alone.
+    pub skip_node_update: bool,
+}
+
+/// What to remove: the check if one is named, else the service if one is named, else the node.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct Deregistration {
+    /// In which datacenter; the agent's own if empty.
+    pub datacenter: Datacenter,
+    /// The node's name.
+    pub node: NodeName,
+    /// A service on it.
+    #[serde(rename = "ServiceID")]
+    pub service_id: ServiceId,
+    /// A check on it.
+    #[serde(rename = "CheckID")]
+    pub check_id: CheckId,
+}
+
+/// A change of the key-value store.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum KvChange {
+    /// Write an entry.
+    Set {
+        /// Its path.
+        key: Key,
+        /// Its new content.
+        value: Bytes,
+        /// Its new flags.
+        flags: u64,
+        /// Only if its modify index is this; 0: only if it does not exist; absent: whatever it is.
+        cas: Option<RaftIndex>,
+    },
+    /// Delete an entry; one that does not exist counts as deleted.
+    Delete {
+        /// Its path.
+        key: Key,
+        /// Only if its modify index is this; absent: whatever it is.
+        cas: Option<RaftIndex>,
+    },
+    /// Delete all entries below a prefix.
+    DeleteTree {
+        /// What their paths start with.
+        prefix: Key,
+    },
+}
+
+/// What applying a command came to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Outcome {
+    /// It is done.
+    Done,
+    /// Whether its condition held and it was carried out.
+    Applied(bool),
+    /// The state machine refused it; nothing was changed.
+    Refused(Error),
+}
+
+/// How a write is to be carried out.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WriteOptions {
+    /// On whose behalf.
+    pub token: Token,
+    /// In which datacenter; the agent's own if absent.
+    pub datacenter: Option<Datacenter>,
+}

@@ -1,0 +1,242 @@
+//! Requests to this very agent, and what it answers from its own knowledge.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::check::{Check, Status};
+use crate::definition::{CheckDefinition, ServiceDefinition};
+use crate::filter::Filter;
+use crate::ids::{CheckId, Datacenter, ServiceId};
+use crate::probe::ProbeFacts;
+use crate::service::Service;
+
+/// A request to the agent itself.
+#[derive(Clone, Debug, PartialEq)]
+pub enum LocalRequest {
+    /// Its configuration and identity → [`LocalAnswer::Document`].
+    Describe,
+    /// The members of its gossip pool → [`LocalAnswer::Members`].
+    Members,
+    /// The services registered with it → [`LocalAnswer::Services`].
+    Services {
+        /// Which of them.
+        filter: Filter,
+    },
+    /// One of them → [`LocalAnswer::Service`].
+    Service {
+        /// Its identifier.
+        id: ServiceId,
+        /// Wait until its content hash differs from this one.
+        hash: Option<String>,
+        /// How long to wait at the most; the agent's default if absent.
+        max_wait: Option<Duration>,
+    },
+    /// The checks registered with it → [`LocalAnswer::Checks`].
+    Checks {
+        /// Which of them.
+        filter: Filter,
+    },
+    /// Add or replace a service and its checks → [`LocalAnswer::Done`].
+    RegisterService {
+        /// What the user wrote.
+        definition: Box<ServiceDefinition>,
+        /// Drop checks of the service that the definition does not name.
+        replace_existing_checks: bool,
+    },
+    /// Remove a service and its checks → [`LocalAnswer::Done`].
+    DeregisterService {
+        /// Its identifier.
+        id: ServiceId,
+    },
+    /// Add or replace a check → [`LocalAnswer::Done`].
+    RegisterCheck {
+        /// What the user wrote.
+        definition: Box<CheckDefinition>,
+    },
+    /// Remove a check → [`LocalAnswer::Done`].
+    DeregisterCheck {
+        /// Its identifier.
+        id: CheckId,
+    },
+    /// Report the state of a TTL check → [`LocalAnswer::Done`].
+    UpdateCheck {
+        /// Its identifier.
+        id: CheckId,
+        /// Its new status.
+        status: Status,
+        /// What to say about it.
+        output: String,
+    },
+    /// Read the configuration files again → [`LocalAnswer::Done`].
+    Reload,
+    /// Leave the cluster and stop → [`LocalAnswer::Done`].
+    Leave,
+    /// The current leader's RPC address → [`LocalAnswer::Leader`].
+    Leader {
+        /// In which datacenter; the agent's own if absent.
+        datacenter: Option<Datacenter>,
+    },
+    /// The RPC addresses of all Raft peers → [`LocalAnswer::Peers`].
+    Peers {
+        /// In which datacenter; the agent's own if absent.
+        datacenter: Option<Datacenter>,
+    },
+    /// The Raft configuration → [`LocalAnswer::RaftServers`].
+    RaftConfiguration,
+    /// The datacenters known → [`LocalAnswer::Datacenters`].
+    Datacenters,
+    /// Figures of the agent → [`LocalAnswer::Document`].
+    Metrics,
+}
+
+/// What the agent answers about itself.
+#[derive(Clone, Debug, PartialEq)]
+pub enum LocalAnswer {
+    /// It is done.
+    Done,
+    /// A document whose shape only the reader knows.
+    Document(Value),
+    /// Members of the gossip pool.
+    Members(Vec<Member>),
+    /// Services by identifier.
+    Services(BTreeMap<ServiceId, Arc<Service>>),
+    /// One service with the hash of its content.
+    Service {
+        /// The service.
+        service: Arc<Service>,
+        /// Changes whenever the service does.
+        hash: String,
+    },
+    /// Checks by identifier.
+    Checks(BTreeMap<CheckId, LocalCheck>),
+    /// The leader's RPC address, if one is known.
+    Leader(Option<SocketAddr>),
+    /// RPC addresses of all peers.
+    Peers(Vec<SocketAddr>),
+    /// The Raft configuration.
+    RaftServers(RaftServers),
+    /// Datacenters, nearest first.
+    Datacenters(Vec<Datacenter>),
+}
+
+/// A check of this agent, with what only the agent itself knows of it.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct LocalCheck {
+    /// The check as the catalog has it, with the newest output.
+    #[serde(flatten)]
+    pub check: Check,
+    /// The program behind it and what that may do; absent for checks that run none.
+    #[serde(rename = "Program", skip_serializing_if = "Option::is_none")]
+    pub probe: Option<ProbeFacts>,
+}
+
+/// A member of the gossip pool.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Member {
+    /// The node's name.
+    pub name: String,
+    /// Its IP address.
+    pub addr: String,
+    /// Its gossip port.
+    pub port: u16,
+    /// What it says of itself.
+    pub tags: BTreeMap<String, String>,
+    /// How it is.
+    pub status: MemberStatus,
+    /// Lowest gossip protocol it understands.
+    pub protocol_min: u8,
+    /// Highest gossip protocol it understands.
+    pub protocol_max: u8,
+    /// The gossip protocol it speaks.
+    pub protocol_cur: u8,
+    /// Lowest event protocol it understands.
+    pub delegate_min: u8,
+    /// Highest event protocol it understands.
+    pub delegate_max: u8,
+    /// The event protocol it speaks.
+    pub delegate_cur: u8,
+}
+
+/// How a member is, numbered as the HTTP API does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(into = "u8", try_from = "u8")]
+pub enum MemberStatus {
+    /// It answers.
+    Alive = 1,
+    /// It said that it is leaving.
+    Leaving = 2,
+    /// It has left.
+    Left = 3,
+    /// It does not answer.
+    Failed = 4,
+}
+
+impl MemberStatus {
+    /// The word commands print.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Alive => "alive",
+            Self::Leaving => "leaving",
+            Self::Left => "left",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+impl From<MemberStatus> for u8 {
+    fn from(status: MemberStatus) -> Self {
+        status as Self
+    }
+}
+
+impl TryFrom<u8> for MemberStatus {
+    type Error = String;
+
+    fn try_from(number: u8) -> Result<Self, Self::Error> {
+        match number {
+            1 => Ok(Self::Alive),
+            2 => Ok(Self::Leaving),
+            3 => Ok(Self::Left),
+            4 => Ok(Self::Failed),
+            _ => Err(format!("{number} is no member status")),
+        }
+    }
+}
+
+/// The servers that Raft counts.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct RaftServers {
+    /// All of them.
+    pub servers: Vec<RaftServer>,
+    /// The log index of this configuration.
+    pub index: u64,
+}
+
+/// A server that Raft counts.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct RaftServer {
+    /// Its node id.
+    #[serde(rename = "ID")]
+    pub id: String,
+    /// Its node name.
+    pub node: String,
+    /// Its RPC address.
+    pub address: String,
+    /// Whether it leads.
+    pub leader: bool,
+    /// The Raft protocol it speaks.
+    pub protocol_version: String,
+    /// Whether its vote counts.
+    pub voter: bool,
+    /// How far it has come.
+    pub last_index: u64,
+}

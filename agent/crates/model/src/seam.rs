@@ -1,0 +1,35 @@
+//! The traits across which the rooms meet.
+
+use async_trait::async_trait;
+
+use crate::command::{Command, Outcome, WriteOptions};
+use crate::error::Result;
+use crate::ids::Token;
+use crate::local::{LocalAnswer, LocalRequest};
+use crate::query::{Query, ReadOptions, Reply};
+
+/// The whole agent as the edges and its own duties see it.
+///
+/// Authorization and validation happen where a request is evaluated, not here: the token travels
+/// with it. Every call may be dropped at any time; a write that was dropped may still happen.
+#[async_trait]
+pub trait Backend: Send + Sync + 'static {
+    /// Answers a question about replicated state; a blocking one waits on the serving server.
+    ///
+    /// # Errors
+    /// [`NoLeader`](crate::Code::NoLeader) if nobody can answer, [`NoPath`](crate::Code::NoPath)
+    /// for an unknown datacenter, and whatever the evaluation refuses.
+    async fn read(&self, query: Query, options: ReadOptions) -> Result<Reply>;
+
+    /// Changes replicated state and answers once the change is durable and applied.
+    ///
+    /// # Errors
+    /// As for [`Backend::read`]; [`Timeout`](crate::Code::Timeout) leaves open whether it happened.
+    async fn write(&self, command: Command, options: WriteOptions) -> Result<Outcome>;
+
+    /// Asks this very agent about itself, or tells it to do something.
+    ///
+    /// # Errors
+    /// Whatever the agent refuses.
+    async fn agent(&self, request: LocalRequest, token: Token) -> Result<LocalAnswer>;
+}

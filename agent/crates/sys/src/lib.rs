@@ -1,0 +1,13 @@
+//! The only door to sockets, the clock, randomness and the disk.
+//!
+//! Every room that touches the outside world does it through here, so that there is one place
+//! where sockets get their options, files their durability and tests their own time. This crate
+//! knows nothing of service discovery and must never hold state of its own.
+//!
+//! Start with [`clock::Clock`]; [`file`] is about files that must survive a crash, [`net`] about
+//! sockets, [`random`] about seeds and jitter.
+
+pub mod clock;
+pub mod file;
+pub mod net;
+pub mod random;

@@ -1,0 +1,17 @@
+//! Randomness: seeds for deterministic cores, and jitter that keeps agents out of step.
+
+use std::time::Duration;
+
+use rand::Rng;
+
+/// A seed from the operating system.
+#[must_use]
+pub fn seed() -> u64 {
+    rand::rng().random()
+}
+
+/// A duration somewhere in `0..range`, to stagger what would otherwise happen at once.
+#[must_use]
+pub fn jitter(range: Duration) -> Duration {
+    range.mul_f64(rand::rng().random_range(0.0..1.0))
+}

@@ -1,0 +1,1 @@
+//! Write health checks for Lictor as WebAssembly components
