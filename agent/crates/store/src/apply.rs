@@ -1,0 +1,50 @@
+//! What each command does to the state.
+//!
+//! A command that changes nothing moves no index and wakes nobody: registering the same thing
+//! again is free for everyone who watches.
+
+mod catalog;
+mod kv;
+
+use lictor_model::RaftIndex;
+use lictor_model::command::{Command, Outcome};
+
+use crate::snapshot::Snapshot;
+use crate::watch::Watch;
+
+/// One command being applied: the state it changes, and what it touches.
+pub(crate) struct Change<'a> {
+    state: &'a mut Snapshot,
+    index: RaftIndex,
+    touched: &'a mut Vec<Watch>,
+}
+
+/// Applies one command; what it touches is added to `touched`.
+pub(crate) fn apply(
+    state: &mut Snapshot,
+    index: RaftIndex,
+    command: Command,
+    touched: &mut Vec<Watch>,
+) -> Outcome {
+    state.index = index;
+    let mut change = Change { state, index, touched };
+    match command {
+        Command::Register(registration) => change.register(*registration),
+        Command::Deregister(deregistration) => change.deregister(&deregistration),
+        Command::Kv(kv) => change.kv(kv),
+    }
+}
+
+impl Change<'_> {
+    /// Moves the index of a thing that exists.
+    fn touch(&mut self, watch: Watch) {
+        self.state.indexes.touch(watch.clone(), self.index);
+        self.touched.push(watch);
+    }
+
+    /// Moves the index of a thing that is gone.
+    fn bury(&mut self, watch: Watch) {
+        self.state.indexes.bury(watch.clone(), self.index);
+        self.touched.push(watch);
+    }
+}

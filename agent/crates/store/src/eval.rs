@@ -1,0 +1,59 @@
+//! Questions answered from a snapshot.
+
+mod catalog;
+mod health;
+mod kv;
+
+use lictor_acl::Authorizer;
+use lictor_model::query::{Answer, Query};
+use lictor_model::{RaftIndex, Result};
+
+use crate::snapshot::Snapshot;
+use crate::watch::{Watch, WatchSet};
+
+/// An answer with what it depends on.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Evaluation {
+    /// The answer.
+    pub answer: Answer,
+    /// The index to wait on for a different answer; at least 1.
+    pub index: RaftIndex,
+    /// What to wait for.
+    pub watches: WatchSet,
+}
+
+/// Answers a query from a snapshot, as far as the authorizer lets its caller see.
+///
+/// # Errors
+/// [`Failed`](lictor_model::Code::Failed) if a filter does not fit what it filters.
+pub fn eval(snapshot: &Snapshot, query: &Query, authorizer: &Authorizer) -> Result<Evaluation> {
+    let view = View { snapshot, authorizer };
+    match query {
+        Query::KvGet { key } => Ok(view.kv_get(key)),
+        Query::KvList { prefix } => Ok(view.kv_list(prefix)),
+        Query::KvKeys { prefix, separator } => Ok(view.kv_keys(prefix, separator)),
+        Query::Nodes(selector) => view.nodes(selector),
+        Query::Services(selector) => view.services(selector),
+        Query::ServiceNodes(selector) => view.service_nodes(selector),
+        Query::NodeServices { node, filter } => view.node_services(node, filter),
+        Query::Health(selector) => view.health(selector),
+        Query::ServiceChecks { service, selector } => view.service_checks(service, selector),
+        Query::NodeChecks { node, filter } => view.node_checks(node, filter),
+        Query::ChecksInState { state, selector } => view.checks_in_state(state, selector),
+    }
+}
+
+/// A snapshot through the eyes of one caller.
+struct View<'a> {
+    snapshot: &'a Snapshot,
+    authorizer: &'a Authorizer,
+}
+
+impl View<'_> {
+    /// An answer whose index is the newest of its watches'.
+    fn answer(&self, answer: Answer, watches: impl IntoIterator<Item = Watch>) -> Evaluation {
+        let watches: WatchSet = watches.into_iter().collect();
+        let index = watches.iter().map(|watch| self.snapshot.indexes.of(watch)).max().unwrap_or_default();
+        Evaluation { answer, index: index.max(RaftIndex(1)), watches }
+    }
+}
