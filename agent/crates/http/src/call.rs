@@ -1,0 +1,103 @@
+//! One request on its way to an endpoint.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::http::{HeaderMap, Method, header};
+use bytes::Bytes;
+use lictor_model::command::{Command, Outcome, WriteOptions};
+use lictor_model::local::{LocalAnswer, LocalRequest};
+use lictor_model::query::{Query, ReadOptions, Reply};
+use lictor_model::seam::Backend;
+
+use crate::Settings;
+use crate::failure::Failure;
+use crate::params::Params;
+
+/// What all endpoints share.
+pub(crate) struct Api {
+    pub(crate) backend: Arc<dyn Backend>,
+    pub(crate) settings: Settings,
+}
+
+/// One request.
+pub(crate) struct Call {
+    pub(crate) api: Arc<Api>,
+    pub(crate) method: Method,
+    /// What follows the route's path, decoded.
+    pub(crate) rest: String,
+    pub(crate) params: Params,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Result<Bytes, Oversized>,
+}
+
+impl Call {
+    /// The rest of the path, which names something.
+    pub(crate) fn named(&self, what: &str) -> Result<&str, Failure> {
+        if self.rest.is_empty() {
+            return Err(Failure::bad_request(format!("Missing {what}")));
+        }
+        Ok(&self.rest)
+    }
+
+    /// How reads of this request are to be answered.
+    pub(crate) fn read_options(&self) -> Result<ReadOptions, Failure> {
+        self.params.read_options(&self.headers)
+    }
+
+    /// How writes of this request are to be carried out.
+    pub(crate) fn write_options(&self) -> WriteOptions {
+        WriteOptions {
+            token: self.params.token(&self.headers),
+            datacenter: self.params.datacenter(),
+        }
+    }
+
+    pub(crate) async fn read(&self, query: Query, options: ReadOptions) -> Result<Reply, Failure> {
+        Ok(self.api.backend.read(query, options).await?)
+    }
+
+    /// Writes, and turns a refusal by the state machine into a failure.
+    pub(crate) async fn write(&self, command: Command) -> Result<bool, Failure> {
+        match self.api.backend.write(command, self.write_options()).await? {
+            Outcome::Done => Ok(true),
+            Outcome::Applied(applied) => Ok(applied),
+            Outcome::Refused(error) => Err(error.into()),
+        }
+    }
+
+    pub(crate) async fn agent(&self, request: LocalRequest) -> Result<LocalAnswer, Failure> {
+        Ok(self.api.backend.agent(request, self.params.token(&self.headers)).await?)
+    }
+
+    /// The body of an endpoint without a limit of its own.
+    pub(crate) fn whole_body(&self) -> Result<&Bytes, Failure> {
+        self.body.as_ref().map_err(|oversized| {
+            Failure::too_large(format!(
+                "Request body({} bytes) too large, max size: {} bytes",
+                oversized.length, self.api.settings.max_body
+            ))
+        })
+    }
+}
+
+/// The body, if it has at most `limit` bytes; otherwise how many it has.
+pub(crate) async fn body_within(
+    limit: usize,
+    headers: &HeaderMap,
+    body: Body,
+) -> Result<Bytes, Oversized> {
+    let declared = headers
+        .get(header::CONTENT_LENGTH)
+        .and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
+    if let Some(length) = declared.filter(|length| *length > limit) {
+        return Err(Oversized { length });
+    }
+    axum::body::to_bytes(body, limit).await.map_err(|_| Oversized { length: limit + 1 })
+}
+
+/// A body that is larger than its endpoint accepts.
+pub(crate) struct Oversized {
+    /// How many bytes it has, or one more than accepted if that is not known.
+    pub(crate) length: usize,
+}

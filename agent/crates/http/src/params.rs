@@ -1,0 +1,131 @@
+//! Query parameters that many endpoints share.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use axum::http::HeaderMap;
+use lictor_model::filter::Filter;
+use lictor_model::query::{Consistency, NodeSelector, ReadOptions};
+use lictor_model::{Datacenter, RaftIndex, Token, duration};
+use percent_encoding::percent_decode_str;
+
+use crate::failure::Failure;
+
+/// The parameters of one request, in order.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Params(Vec<(String, String)>);
+
+impl Params {
+    pub(crate) fn parse(query: &str) -> Self {
+        Self(
+            query
+                .split('&')
+                .filter(|pair| !pair.is_empty())
+                .map(|pair| {
+                    let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+                    (decode(name), decode(value))
+                })
+                .collect(),
+        )
+    }
+
+    /// Whether the parameter is given at all.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.0.iter().any(|(found, _)| found == name)
+    }
+
+    /// The first value of the parameter; empty if it is not given.
+    pub(crate) fn get(&self, name: &str) -> &str {
+        self.0.iter().find(|(found, _)| found == name).map_or("", |(_, value)| value)
+    }
+
+    /// All values of the parameter.
+    pub(crate) fn all<'p>(&'p self, name: &'p str) -> impl Iterator<Item = &'p str> {
+        self.0.iter().filter(move |(found, _)| found == name).map(|(_, value)| value.as_str())
+    }
+
+    /// A flag: given without a value it is set, otherwise its value says.
+    pub(crate) fn flag(&self, name: &str) -> Result<bool, Failure> {
+        if !self.has(name) {
+            return Ok(false);
+        }
+        match self.get(name) {
+            "" | "1" | "t" | "T" | "true" | "TRUE" | "True" => Ok(true),
+            "0" | "f" | "F" | "false" | "FALSE" | "False" => Ok(false),
+            _ => Err(Failure::bad_request(format!("Invalid value for ?{name}"))),
+        }
+    }
+
+    pub(crate) fn datacenter(&self) -> Option<Datacenter> {
+        Some(self.get("dc")).filter(|name| !name.is_empty()).map(Datacenter::from)
+    }
+
+    pub(crate) fn filter(&self) -> Filter {
+        Filter::from(self.get("filter").to_owned())
+    }
+
+    pub(crate) fn node_selector(&self) -> NodeSelector {
+        let node_meta: BTreeMap<String, String> = self
+            .all("node-meta")
+            .map(|pair| pair.split_once(':').unwrap_or((pair, "")))
+            .map(|(key, value)| (key.to_owned(), value.to_owned()))
+            .collect();
+        NodeSelector { node_meta, filter: self.filter() }
+    }
+
+    /// The token: from the parameter, our header, or a bearer authorization.
+    pub(crate) fn token(&self, headers: &HeaderMap) -> Token {
+        let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+        let given = self.get("token");
+        let secret = if given.is_empty() {
+            header("x-consul-token")
+                .or_else(|| header("authorization")?.strip_prefix("Bearer ").map(str::trim))
+                .unwrap_or_default()
+        } else {
+            given
+        };
+        Token::from(secret.to_owned())
+    }
+
+    pub(crate) fn wait(&self) -> Result<Option<Duration>, Failure> {
+        match self.get("wait") {
+            "" => Ok(None),
+            wait => duration::parse(wait)
+                .map(Some)
+                .map_err(|_| Failure::bad_request("Invalid wait time")),
+        }
+    }
+
+    pub(crate) fn read_options(&self, headers: &HeaderMap) -> Result<ReadOptions, Failure> {
+        let stale = self.has("stale");
+        let consistency = match (stale, self.has("consistent")) {
+            (true, true) => {
+                return Err(Failure::bad_request(
+                    "Cannot specify ?stale with ?consistent, conflicting semantics.",
+                ));
+            }
+            (true, false) => Consistency::Stale,
+            (false, true) => Consistency::Consistent,
+            (false, false) => Consistency::Default,
+        };
+        let min_index = match self.get("index") {
+            "" => RaftIndex::default(),
+            index => {
+                RaftIndex(index.parse().map_err(|_| Failure::bad_request("Invalid index"))?)
+            }
+        };
+        Ok(ReadOptions {
+            consistency,
+            min_index,
+            max_wait: self.wait()?,
+            token: self.token(headers),
+            datacenter: self.datacenter(),
+            near: self.get("near").to_owned(),
+        })
+    }
+}
+
+fn decode(text: &str) -> String {
+    let spaced = text.replace('+', " ");
+    percent_decode_str(&spaced).decode_utf8_lossy().into_owned()
+}

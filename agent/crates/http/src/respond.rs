@@ -1,0 +1,89 @@
+//! Answers as bytes.
+
+use axum::body::Body;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
+use lictor_model::query::{Consistency, Meta};
+use serde::Serialize;
+
+use crate::call::Call;
+use crate::failure::Failure;
+
+pub(crate) const TEXT_UTF8: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+const INDEX: HeaderName = HeaderName::from_static("x-consul-index");
+const KNOWN_LEADER: HeaderName = HeaderName::from_static("x-consul-knownleader");
+const LAST_CONTACT: HeaderName = HeaderName::from_static("x-consul-lastcontact");
+const EFFECTIVE_CONSISTENCY: HeaderName = HeaderName::from_static("x-consul-effective-consistency");
+const ACL_POLICY: HeaderName = HeaderName::from_static("x-consul-default-acl-policy");
+
+/// A JSON answer.
+pub(crate) fn json<T: Serialize + ?Sized>(call: &Call, value: &T) -> Result<Response<Body>, Failure> {
+    let bytes = if call.api.settings.pretty || call.params.has("pretty") {
+        pretty(value)
+    } else {
+        serde_json::to_vec(value)
+    }
+    .map_err(|error| Failure::internal(format!("the answer cannot be written as JSON: {error}")))?;
+    let mut response = Response::new(Body::from(bytes));
+    response.headers_mut().insert(header::CONTENT_TYPE, JSON);
+    Ok(response)
+}
+
+fn pretty<T: Serialize + ?Sized>(value: &T) -> serde_json::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let indent = serde_json::ser::PrettyFormatter::with_indent(b"    ");
+    value.serialize(&mut serde_json::Serializer::with_formatter(&mut bytes, indent))?;
+    bytes.push(b'\n');
+    Ok(bytes)
+}
+
+/// A JSON answer with what is known of its freshness.
+pub(crate) fn json_with_meta<T: Serialize + ?Sized>(
+    call: &Call,
+    meta: &Meta,
+    value: &T,
+) -> Result<Response<Body>, Failure> {
+    let mut response = json(call, value)?;
+    add_meta(response.headers_mut(), meta);
+    add_effective_consistency(response.headers_mut(), meta);
+    Ok(response)
+}
+
+/// An answer without a body that is a success.
+pub(crate) fn done() -> Response<Body> {
+    let mut response = Response::new(Body::empty());
+    response.headers_mut().insert(header::CONTENT_TYPE, TEXT_UTF8);
+    response
+}
+
+/// An answer that something asked for does not exist, which can be waited for.
+pub(crate) fn absent(meta: &Meta) -> Response<Body> {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::NOT_FOUND;
+    add_meta(response.headers_mut(), meta);
+    response
+}
+
+/// The freshness of an answer.
+pub(crate) fn add_meta(headers: &mut HeaderMap, meta: &Meta) {
+    let known_leader = if meta.known_leader { "true" } else { "false" };
+    let last_contact = u64::try_from(meta.last_contact.as_millis()).unwrap_or(u64::MAX);
+    headers.insert(INDEX, HeaderValue::from(meta.index.0));
+    headers.insert(KNOWN_LEADER, HeaderValue::from_static(known_leader));
+    headers.insert(LAST_CONTACT, HeaderValue::from(last_contact));
+}
+
+fn add_effective_consistency(headers: &mut HeaderMap, meta: &Meta) {
+    let word = match meta.consistency {
+        Consistency::Default => "leader",
+        Consistency::Consistent => "consistent",
+        Consistency::Stale => "stale",
+    };
+    headers.insert(EFFECTIVE_CONSISTENCY, HeaderValue::from_static(word));
+}
+
+/// Headers that every answer of an endpoint has.
+pub(crate) fn add_common(headers: &mut HeaderMap) {
+    headers.insert(ACL_POLICY, HeaderValue::from_static("allow"));
+    headers.insert(header::VARY, HeaderValue::from_static("Accept-Encoding"));
+}
