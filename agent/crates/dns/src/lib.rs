@@ -75,9 +75,8 @@ impl Sockets {
         // The TCP listener is the one that notices another process on this port.
         let tcp = listen_tcp(address)?;
         let bound = tcp.local_addr()?;
-        let udp = (0..workers.max(1))
-            .map(|_| bind_udp(bound, Sharing::Shared))
-            .collect::<std::io::Result<_>>()?;
+        let udp =
+            (0..workers.max(1)).map(|_| bind_udp(bound, Sharing::Shared)).collect::<std::io::Result<_>>()?;
         Ok(Self { udp, tcp })
     }
 }

@@ -7,9 +7,7 @@ use hickory_server::proto::op::ResponseCode;
 use hickory_server::proto::rr::RecordType;
 use lictor_model::check::Status;
 use lictor_model::filter::Filter;
-use lictor_model::query::{
-    Answer, Consistency, Instance, NodeSelector, Query, ReadOptions, ServiceSelector,
-};
+use lictor_model::query::{Answer, Consistency, Instance, NodeSelector, Query, ReadOptions, ServiceSelector};
 use lictor_model::seam::Backend;
 use lictor_model::{Datacenter, Error, Result};
 use lictor_sys::clock::Clock;
@@ -94,12 +92,7 @@ impl Lookup {
         Ok(response)
     }
 
-    async fn node(
-        &self,
-        asked: Asked<'_>,
-        node: &str,
-        datacenter: Option<String>,
-    ) -> Result<Response> {
+    async fn node(&self, asked: Asked<'_>, node: &str, datacenter: Option<String>) -> Result<Response> {
         let query = Query::NodeServices { node: node.into(), filter: Filter::default() };
         match self.read(query, datacenter).await?.as_ref() {
             Answer::NodeServices(Some(found)) => {
@@ -128,8 +121,7 @@ impl Lookup {
     }
 
     async fn name_servers(&self, domain: &Domain) -> Result<Response> {
-        let selector =
-            ServiceSelector { service: "consul".into(), ..ServiceSelector::default() };
+        let selector = ServiceSelector { service: "consul".into(), ..ServiceSelector::default() };
         let mut servers = self.instances(selector, None).await?;
         servers.retain(|server| server.status() != Status::Critical);
         servers.shuffle(&mut rand::rng());

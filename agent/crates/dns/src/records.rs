@@ -44,10 +44,7 @@ impl Domain {
     /// The labels of a name before the domain, in lower case.
     pub(crate) fn labels_before(&self, name: &Name) -> Vec<String> {
         let count = name.iter().len().saturating_sub(self.name.iter().len());
-        name.iter()
-            .take(count)
-            .map(|label| String::from_utf8_lossy(label).to_lowercase())
-            .collect()
+        name.iter().take(count).map(|label| String::from_utf8_lossy(label).to_lowercase()).collect()
     }
 
     pub(crate) fn start_of_authority(&self, serial: u32) -> Record {
@@ -166,10 +163,7 @@ fn add_srv(response: &mut Response, asked: Asked<'_>, instance: &Instance, with_
         _ => service.weights.warning,
     };
     let srv = SRV::new(1, weight, service.port, target.clone());
-    add_once(
-        &mut response.answers,
-        Some(Record::from_rdata(asked.name.clone(), TTL, RData::SRV(srv))),
-    );
+    add_once(&mut response.answers, Some(Record::from_rdata(asked.name.clone(), TTL, RData::SRV(srv))));
     add_once(&mut response.additional, found_at.map(|ip| address(target, ip)));
     if with_meta && let Some(name) = node_name {
         for record in meta(&name, node) {

@@ -43,9 +43,7 @@ pub(crate) async fn version(call: Call) -> Result<Response<Body>, Failure> {
 
 pub(crate) async fn members(call: Call) -> Result<Response<Body>, Failure> {
     if !call.params.get("segment").is_empty() {
-        return Err(Failure::internal(
-            "Network segments are not supported in this version of Consul",
-        ));
+        return Err(Failure::internal("Network segments are not supported in this version of Consul"));
     }
     match call.agent(LocalRequest::Members).await? {
         LocalAnswer::Members(members) => respond::json(&call, &members),
@@ -127,11 +125,9 @@ pub(crate) async fn checks(call: Call) -> Result<Response<Body>, Failure> {
 
 pub(crate) async fn register_service(call: Call) -> Result<Response<Body>, Failure> {
     let body = call.whole_body()?;
-    let definition =
-        definition::service(decode::json(body)?, Spelling::Api).map_err(decode::failed)?;
+    let definition = definition::service(decode::json(body)?, Spelling::Api).map_err(decode::failed)?;
     let replace_existing_checks = call.params.flag("replace-existing-checks")?;
-    let request =
-        LocalRequest::RegisterService { definition: Box::new(definition), replace_existing_checks };
+    let request = LocalRequest::RegisterService { definition: Box::new(definition), replace_existing_checks };
     done(&call, request).await
 }
 
@@ -142,8 +138,7 @@ pub(crate) async fn deregister_service(call: Call) -> Result<Response<Body>, Fai
 
 pub(crate) async fn register_check(call: Call) -> Result<Response<Body>, Failure> {
     let body = call.whole_body()?;
-    let definition =
-        definition::check(decode::json(body)?, Spelling::Api).map_err(decode::failed)?;
+    let definition = definition::check(decode::json(body)?, Spelling::Api).map_err(decode::failed)?;
     done(&call, LocalRequest::RegisterCheck { definition: Box::new(definition) }).await
 }
 
@@ -181,9 +176,10 @@ struct Update {
 pub(crate) async fn check_update(call: Call) -> Result<Response<Body>, Failure> {
     let body = call.whole_body()?;
     let update: Update = serde_json::from_value(decode::json(body)?).map_err(decode::failed)?;
-    let status = update.status.parse().map_err(|_| {
-        Failure::bad_request(format!("Invalid check status: '{}'", update.status))
-    })?;
+    let status = update
+        .status
+        .parse()
+        .map_err(|_| Failure::bad_request(format!("Invalid check status: '{}'", update.status)))?;
     let id = CheckId::from(call.rest.as_str());
     done(&call, LocalRequest::UpdateCheck { id, status, output: update.output }).await
 }

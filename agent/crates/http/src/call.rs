@@ -47,10 +47,7 @@ impl Call {
 
     /// How writes of this request are to be carried out.
     pub(crate) fn write_options(&self) -> WriteOptions {
-        WriteOptions {
-            token: self.params.token(&self.headers),
-            datacenter: self.params.datacenter(),
-        }
+        WriteOptions { token: self.params.token(&self.headers), datacenter: self.params.datacenter() }
     }
 
     pub(crate) async fn read(&self, query: Query, options: ReadOptions) -> Result<Reply, Failure> {
@@ -82,14 +79,9 @@ impl Call {
 }
 
 /// The body, if it has at most `limit` bytes; otherwise how many it has.
-pub(crate) async fn body_within(
-    limit: usize,
-    headers: &HeaderMap,
-    body: Body,
-) -> Result<Bytes, Oversized> {
-    let declared = headers
-        .get(header::CONTENT_LENGTH)
-        .and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
+pub(crate) async fn body_within(limit: usize, headers: &HeaderMap, body: Body) -> Result<Bytes, Oversized> {
+    let declared =
+        headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
     if let Some(length) = declared.filter(|length| *length > limit) {
         return Err(Oversized { length });
     }

@@ -23,17 +23,8 @@ const NODE_KEYS: [&str; 11] = [
     "SkipNodeUpdate",
     "WriteRequest",
 ];
-const SERVICE_KEYS: [&str; 9] = [
-    "ID",
-    "Service",
-    "Tags",
-    "Address",
-    "TaggedAddresses",
-    "Meta",
-    "Port",
-    "Weights",
-    "EnableTagOverride",
-];
+const SERVICE_KEYS: [&str; 9] =
+    ["ID", "Service", "Tags", "Address", "TaggedAddresses", "Meta", "Port", "Weights", "EnableTagOverride"];
 const CHECK_KEYS: [&str; 12] = [
     "Node",
     "CheckID",

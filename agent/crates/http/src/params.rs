@@ -90,9 +90,7 @@ impl Params {
     pub(crate) fn wait(&self) -> Result<Option<Duration>, Failure> {
         match self.get("wait") {
             "" => Ok(None),
-            wait => duration::parse(wait)
-                .map(Some)
-                .map_err(|_| Failure::bad_request("Invalid wait time")),
+            wait => duration::parse(wait).map(Some).map_err(|_| Failure::bad_request("Invalid wait time")),
         }
     }
 
@@ -110,9 +108,7 @@ impl Params {
         };
         let min_index = match self.get("index") {
             "" => RaftIndex::default(),
-            index => {
-                RaftIndex(index.parse().map_err(|_| Failure::bad_request("Invalid index"))?)
-            }
+            index => RaftIndex(index.parse().map_err(|_| Failure::bad_request("Invalid index"))?),
         };
         Ok(ReadOptions {
             consistency,

@@ -91,11 +91,7 @@ pub(crate) async fn dispatch(api: Arc<Api>, request: Request<Body>) -> Response<
         response.headers_mut().insert(header::ALLOW, allow);
         response
     } else if route.methods.contains(&parts.method.as_str()) {
-        let limit = if route.path == KV {
-            api.settings.kv_max_value
-        } else {
-            api.settings.max_body
-        };
+        let limit = if route.path == KV { api.settings.kv_max_value } else { api.settings.max_body };
         let body = call::body_within(limit, &parts.headers, body).await;
         let call = Call {
             api,
@@ -116,9 +112,11 @@ pub(crate) async fn dispatch(api: Arc<Api>, request: Request<Body>) -> Response<
 fn find(path: &str) -> Option<&'static Route> {
     ROUTES
         .iter()
-        .filter(|route| {
-            if route.path.ends_with('/') { path.starts_with(route.path) } else { path == route.path }
-        })
+        .filter(
+            |route| {
+                if route.path.ends_with('/') { path.starts_with(route.path) } else { path == route.path }
+            },
+        )
         .max_by_key(|route| route.path.len())
 }
 

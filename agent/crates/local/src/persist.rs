@@ -1,0 +1,176 @@
+//! What came over the HTTP API, as files that survive restarts.
+//!
+//! One file for each registration, named after the digest of its identifier, since identifiers
+//! may hold anything. A file that cannot be read is reported and left alone, never deleted.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use lictor_model::check::Status;
+use lictor_model::definition::{CheckDefinition, ServiceDefinition};
+use lictor_model::{CheckId, ServiceId};
+use lictor_sys::file;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+/// The largest registration that is read back, in bytes.
+const MAX_FILE: u64 = 1024 * 1024;
+/// The version of the files that this build writes and reads.
+const VERSION: u32 = 1;
+
+/// Where registrations are kept.
+#[derive(Clone, Debug)]
+pub struct Files {
+    services: PathBuf,
+    checks: PathBuf,
+}
+
+/// A service as it was registered.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SavedService {
+    version: u32,
+    /// Its definition, with its checks.
+    pub definition: ServiceDefinition,
+}
+
+/// A check as it was registered, or the state of one.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SavedCheck {
+    version: u32,
+    /// Its identifier.
+    pub id: String,
+    /// Its definition; absent for the check of a service, which is saved with the service.
+    pub definition: Option<CheckDefinition>,
+    /// What it last said, for those that only say something when told to.
+    pub last: Option<(Status, String)>,
+}
+
+/// Everything that was saved.
+#[derive(Clone, Debug, Default)]
+pub struct Saved {
+    /// Services.
+    pub services: Vec<SavedService>,
+    /// Checks.
+    pub checks: Vec<SavedCheck>,
+    /// Files that could not be read, with the reason.
+    pub unreadable: Vec<(PathBuf, String)>,
+}
+
+impl Files {
+    /// Keeps registrations below a data directory.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    pub fn open(data_dir: &Path) -> io::Result<Self> {
+        let files = Self { services: data_dir.join("services"), checks: data_dir.join("checks") };
+        file::create_private_dir(&files.services)?;
+        file::create_private_dir(&files.checks)?;
+        Ok(files)
+    }
+
+    /// Saves a service. It is durable once this has returned.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    pub fn save_service(&self, definition: &ServiceDefinition) -> io::Result<()> {
+        let id = definition.effective_id();
+        let saved = SavedService { version: VERSION, definition: definition.clone() };
+        write(&self.services.join(name_for(id.as_str())), &saved)
+    }
+
+    /// Forgets a service.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    pub fn forget_service(&self, id: &ServiceId) -> io::Result<()> {
+        file::remove_durable(&self.services.join(name_for(id.as_str())))
+    }
+
+    /// Saves a check, its last words, or both.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    pub fn save_check(
+        &self,
+        id: &CheckId,
+        definition: Option<&CheckDefinition>,
+        last: Option<(Status, String)>,
+    ) -> io::Result<()> {
+        let saved =
+            SavedCheck { version: VERSION, id: id.to_string(), definition: definition.cloned(), last };
+        write(&self.checks.join(name_for(id.as_str())), &saved)
+    }
+
+    /// Forgets a check.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    pub fn forget_check(&self, id: &CheckId) -> io::Result<()> {
+        file::remove_durable(&self.checks.join(name_for(id.as_str())))
+    }
+
+    /// Reads everything back.
+    ///
+    /// # Errors
+    /// If the directories themselves cannot be read.
+    pub fn load(&self) -> io::Result<Saved> {
+        let mut saved = Saved::default();
+        read_all(&self.services, &mut saved.services, &mut saved.unreadable)?;
+        read_all(&self.checks, &mut saved.checks, &mut saved.unreadable)?;
+        Ok(saved)
+    }
+}
+
+fn name_for(id: &str) -> String {
+    let digest = Sha256::digest(id.as_bytes());
+    let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("{hex}.json")
+}
+
+fn write<T: Serialize>(path: &Path, value: &T) -> io::Result<()> {
+    file::write_atomic(path, &serde_json::to_vec(value)?)
+}
+
+fn read_all<T: DeserializeOwned>(
+    directory: &Path,
+    found: &mut Vec<T>,
+    unreadable: &mut Vec<(PathBuf, String)>,
+) -> io::Result<()> {
+    for entry in fs::read_dir(directory)? {
+        let path = entry?.path();
+        if path.extension().is_none_or(|extension| extension != "json") {
+            continue;
+        }
+        let read = file::read_bounded(&path, MAX_FILE)
+            .map_err(|error| error.to_string())
+            .and_then(|content| serde_json::from_slice(&content).map_err(|error| error.to_string()));
+        match read {
+            Ok(value) => found.push(value),
+            Err(why) => unreadable.push((path, why)),
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_saved_comes_back_and_what_is_damaged_is_named() {
+        let directory = tempfile::tempdir().unwrap();
+        let files = Files::open(directory.path()).unwrap();
+        let service = ServiceDefinition { name: "../web".to_owned(), ..ServiceDefinition::default() };
+        files.save_service(&service).unwrap();
+        files.save_check(&"c".into(), None, Some((Status::Passing, "fine".to_owned()))).unwrap();
+        fs::write(directory.path().join("checks/broken.json"), "{").unwrap();
+        let saved = Files::open(directory.path()).unwrap().load().unwrap();
+        assert_eq!(saved.services[0].definition, service);
+        assert_eq!(saved.checks[0].last, Some((Status::Passing, "fine".to_owned())));
+        assert!(saved.unreadable[0].0.ends_with("broken.json"));
+        files.forget_service(&"../web".into()).unwrap();
+        assert!(files.load().unwrap().services.is_empty());
+    }
+}

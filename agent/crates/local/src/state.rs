@@ -1,0 +1,479 @@
+//! Services and checks of this agent.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use lictor_model::check::{Check, Status};
+use lictor_model::definition::{CheckDefinition, ServiceDefinition};
+use lictor_model::local::LocalCheck;
+use lictor_model::probe::{Origin, ProbeFacts, Target};
+use lictor_model::service::Service;
+use lictor_model::{CheckId, Datacenter, Error, NodeId, NodeName, Result, ServiceId, duration};
+use lictor_sys::clock::Moment;
+
+/// Who this agent is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Identity {
+    /// The node's identifier.
+    pub id: NodeId,
+    /// The node's name.
+    pub name: NodeName,
+    /// The node's datacenter.
+    pub datacenter: Datacenter,
+    /// The node's address.
+    pub address: String,
+    /// The node's addresses by audience.
+    pub tagged_addresses: BTreeMap<String, String>,
+    /// The node's metadata.
+    pub meta: BTreeMap<String, String>,
+}
+
+/// Whether the catalog has what the agent has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Copy {
+    /// It has.
+    InSync,
+    /// It has not.
+    #[default]
+    Missing,
+    /// It has, apart from the newest output, which is worth a write only after this.
+    OutputUntil(Moment),
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct OwnService {
+    pub(crate) service: Arc<Service>,
+    pub(crate) origin: Origin,
+    pub(crate) copy: Copy,
+    /// Counts changes, so that a write that was overtaken by one does not count as made.
+    pub(crate) version: u64,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct OwnCheck {
+    pub(crate) check: Check,
+    pub(crate) definition: CheckDefinition,
+    pub(crate) origin: Origin,
+    pub(crate) facts: Option<ProbeFacts>,
+    pub(crate) copy: Copy,
+    pub(crate) version: u64,
+}
+
+/// A service that the catalog still has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct LeftoverService {
+    pub(crate) version: u64,
+    /// Its checks, which the catalog drops with it.
+    pub(crate) checks: Vec<CheckId>,
+}
+
+/// What a registration did, for those who run checks and keep files.
+#[derive(Clone, Debug, Default)]
+pub struct Registered {
+    /// Checks that are new or redefined.
+    pub checks: Vec<(CheckId, CheckDefinition, Target)>,
+    /// Checks that are gone.
+    pub removed: Vec<CheckId>,
+}
+
+/// Everything this agent knows of itself.
+#[derive(Debug)]
+pub struct LocalState {
+    pub(crate) identity: Identity,
+    /// Whether the catalog has the node's own fields.
+    pub(crate) node_copy: Copy,
+    pub(crate) services: BTreeMap<ServiceId, OwnService>,
+    pub(crate) checks: BTreeMap<CheckId, OwnCheck>,
+    /// What the catalog still has although the agent has not.
+    pub(crate) leftover_services: BTreeMap<ServiceId, LeftoverService>,
+    pub(crate) leftover_checks: BTreeMap<CheckId, u64>,
+    /// How long a changed output may wait for a status change to travel with.
+    output_delay: Duration,
+    version: u64,
+}
+
+impl LocalState {
+    /// An agent without services. Outputs that change alone reach the catalog only every
+    /// `output_delay`.
+    #[must_use]
+    pub fn new(identity: Identity, output_delay: Duration) -> Self {
+        Self {
+            identity,
+            node_copy: Copy::Missing,
+            services: BTreeMap::new(),
+            checks: BTreeMap::new(),
+            leftover_services: BTreeMap::new(),
+            leftover_checks: BTreeMap::new(),
+            output_delay,
+            version: 0,
+        }
+    }
+
+    /// Who this agent is.
+    #[must_use]
+    pub fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    /// Its services by identifier.
+    #[must_use]
+    pub fn services(&self) -> BTreeMap<ServiceId, Arc<Service>> {
+        self.services.iter().map(|(id, own)| (id.clone(), Arc::clone(&own.service))).collect()
+    }
+
+    /// One of its services.
+    #[must_use]
+    pub fn service(&self, id: &ServiceId) -> Option<&Arc<Service>> {
+        self.services.get(id).map(|own| &own.service)
+    }
+
+    /// Its checks by identifier.
+    #[must_use]
+    pub fn checks(&self) -> BTreeMap<CheckId, LocalCheck> {
+        self.checks
+            .iter()
+            .map(|(id, own)| (id.clone(), LocalCheck { check: own.check.clone(), probe: own.facts.clone() }))
+            .collect()
+    }
+
+    /// One of its checks.
+    #[must_use]
+    pub fn check(&self, id: &CheckId) -> Option<&Check> {
+        self.checks.get(id).map(|own| &own.check)
+    }
+
+    /// How a check was defined, and where.
+    #[must_use]
+    pub fn check_definition(&self, id: &CheckId) -> Option<(&CheckDefinition, Origin)> {
+        self.checks.get(id).map(|own| (&own.definition, own.origin))
+    }
+
+    /// Where a service was defined.
+    #[must_use]
+    pub fn service_origin(&self, id: &ServiceId) -> Option<Origin> {
+        self.services.get(id).map(|own| own.origin)
+    }
+
+    /// What came from files, for a reload to find out what is gone from them.
+    #[must_use]
+    pub fn from_files(&self) -> (Vec<ServiceId>, Vec<CheckId>) {
+        let services = self.services.iter().filter(|(_, own)| own.origin == Origin::File);
+        let checks = self.checks.iter().filter(|(_, own)| own.origin == Origin::File);
+        (services.map(|(id, _)| id.clone()).collect(), checks.map(|(id, _)| id.clone()).collect())
+    }
+
+    /// Adds or replaces a service with the checks that its definition names.
+    ///
+    /// # Errors
+    /// [`InvalidArgument`](lictor_model::Code::InvalidArgument) naming the field that is wrong;
+    /// nothing is changed then.
+    pub fn add_service(
+        &mut self,
+        definition: &ServiceDefinition,
+        origin: Origin,
+        replace_existing_checks: bool,
+    ) -> Result<Registered> {
+        let service = Arc::new(definition.to_service()?);
+        let id = service.id.clone();
+        let named = named_checks(definition, &id);
+        let version = self.next_version();
+        let unchanged =
+            self.services.get(&id).is_some_and(|own| own.service.same_as(&service) && own.origin == origin);
+        if !unchanged {
+            let own = OwnService { service: Arc::clone(&service), origin, copy: Copy::Missing, version };
+            self.services.insert(id.clone(), own);
+        }
+        // A service that comes back before it was gone keeps the catalog from dropping its checks.
+        if let Some(leftover) = self.leftover_services.remove(&id) {
+            self.leftover_checks.extend(leftover.checks.into_iter().map(|check| (check, version)));
+        }
+        let mut registered = Registered::default();
+        if replace_existing_checks {
+            let gone: Vec<CheckId> = self
+                .checks
+                .iter()
+                .filter(|(check, own)| {
+                    own.check.service_id == id && !named.iter().any(|(named, ..)| named == *check)
+                })
+                .map(|(check, _)| check.clone())
+                .collect();
+            for check in gone {
+                self.drop_check(&check);
+                registered.removed.push(check);
+            }
+        }
+        for (check_id, name, definition) in named {
+            let check = Check {
+                name,
+                kind: kind_of(&definition).to_owned(),
+                interval: unless_zero(definition.interval.0),
+                timeout: unless_zero(definition.timeout.0),
+                ..self.blank_check(check_id, &definition, Some(&service))
+            };
+            self.put_check(check, definition, origin, &mut registered);
+        }
+        self.retag_checks(&service);
+        Ok(registered)
+    }
+
+    /// Checks carry their service's name and tags.
+    fn retag_checks(&mut self, service: &Service) {
+        let version = self.next_version();
+        for own in self.checks.values_mut().filter(|own| own.check.service_id == service.id) {
+            if own.check.service_tags != service.tags || own.check.service_name != service.name {
+                own.check.service_tags.clone_from(&service.tags);
+                own.check.service_name = service.name.clone();
+                own.copy = Copy::Missing;
+                own.version = version;
+            }
+        }
+    }
+
+    /// Removes a service and its checks; returns the checks.
+    ///
+    /// # Errors
+    /// [`NotFound`](lictor_model::Code::NotFound).
+    pub fn remove_service(&mut self, id: &ServiceId) -> Result<Vec<CheckId>> {
+        if self.services.remove(id).is_none() {
+            return Err(Error::not_found(format!(
+                "Unknown service ID {:?}. Ensure that the service ID is passed, not the service name.",
+                id.as_str()
+            )));
+        }
+        let version = self.next_version();
+        let checks: Vec<CheckId> = self
+            .checks
+            .iter()
+            .filter(|(_, own)| own.check.service_id == *id)
+            .map(|(check, _)| check.clone())
+            .collect();
+        for check in &checks {
+            self.checks.remove(check);
+        }
+        let leftover = LeftoverService { version, checks: checks.clone() };
+        self.leftover_services.insert(id.clone(), leftover);
+        Ok(checks)
+    }
+
+    /// Adds or replaces a check that is not part of a service's definition.
+    ///
+    /// # Errors
+    /// [`InvalidArgument`](lictor_model::Code::InvalidArgument) without a name or with an unknown
+    /// service; nothing is changed then.
+    pub fn add_check(&mut self, definition: CheckDefinition, origin: Origin) -> Result<Registered> {
+        let id = match (definition.given_id(), definition.name.as_str()) {
+            ("", "") => return Err(Error::invalid("Missing check name")),
+            ("", name) => CheckId::from(name),
+            (id, _) => CheckId::from(id),
+        };
+        let service = if definition.service_id.is_empty() {
+            None
+        } else {
+            let service_id = ServiceId::from(definition.service_id.as_str());
+            Some(Arc::clone(self.service(&service_id).ok_or_else(|| {
+                Error::invalid(format!("ServiceID {:?} does not exist", service_id.as_str()))
+            })?))
+        };
+        // The reference shows the kind of checks that came over its API, not of those in files.
+        let kind = if origin == Origin::Api { kind_of(&definition) } else { "" };
+        let check = Check {
+            name: definition.name.clone(),
+            kind: kind.to_owned(),
+            interval: duration::format(definition.interval.0),
+            timeout: duration::format(definition.timeout.0),
+            ..self.blank_check(id, &definition, service.as_deref())
+        };
+        let mut registered = Registered::default();
+        self.put_check(check, definition, origin, &mut registered);
+        Ok(registered)
+    }
+
+    fn blank_check(&self, id: CheckId, definition: &CheckDefinition, service: Option<&Service>) -> Check {
+        Check {
+            node: self.identity.name.clone(),
+            id,
+            status: definition.status.parse().unwrap_or_default(),
+            notes: definition.notes.clone(),
+            service_id: service.map(|service| service.id.clone()).unwrap_or_default(),
+            service_name: service.map(|service| service.name.clone()).unwrap_or_default(),
+            service_tags: service.map(|service| service.tags.clone()).unwrap_or_default(),
+            ..Check::default()
+        }
+    }
+
+    fn put_check(
+        &mut self,
+        mut check: Check,
+        definition: CheckDefinition,
+        origin: Origin,
+        registered: &mut Registered,
+    ) {
+        let id = check.id.clone();
+        let version = self.next_version();
+        let mut facts = None;
+        if let Some(existing) = self.checks.get(&id) {
+            if existing.definition == definition
+                && existing.origin == origin
+                && existing.check.service_id == check.service_id
+            {
+                return;
+            }
+            // A redefined check keeps what it last said until it says something else.
+            if definition.status.is_empty() {
+                check.status = existing.check.status;
+                check.output.clone_from(&existing.check.output);
+            }
+            facts.clone_from(&existing.facts);
+        }
+        let target = self.target_of(&check);
+        registered.checks.push((id.clone(), definition.clone(), target));
+        self.leftover_checks.remove(&id);
+        let own = OwnCheck { check, definition, origin, facts, copy: Copy::Missing, version };
+        self.checks.insert(id, own);
+    }
+
+    fn target_of(&self, check: &Check) -> Target {
+        let service = self.service(&check.service_id);
+        Target {
+            node: self.identity.name.to_string(),
+            datacenter: self.identity.datacenter.to_string(),
+            service_id: check.service_id.to_string(),
+            service_name: check.service_name.to_string(),
+            address: service
+                .map(|service| service.address.clone())
+                .filter(|address| !address.is_empty())
+                .unwrap_or_else(|| self.identity.address.clone()),
+            port: service.map_or(0, |service| service.port),
+            tags: check.service_tags.clone(),
+            meta: service.map_or_else(|| self.identity.meta.clone(), |service| service.meta.clone()),
+        }
+    }
+
+    /// Removes a check.
+    ///
+    /// # Errors
+    /// [`NotFound`](lictor_model::Code::NotFound).
+    pub fn remove_check(&mut self, id: &CheckId) -> Result<()> {
+        if self.drop_check(id) { Ok(()) } else { Err(unknown_check(id)) }
+    }
+
+    fn drop_check(&mut self, id: &CheckId) -> bool {
+        let version = self.next_version();
+        let existed = self.checks.remove(id).is_some();
+        if existed {
+            self.leftover_checks.insert(id.clone(), version);
+        }
+        existed
+    }
+
+    /// Takes what a check says. Returns whether its status changed.
+    ///
+    /// A changed status is to reach the catalog at once. A changed output alone waits, but for
+    /// the first thing a check ever says.
+    pub fn update_check(
+        &mut self,
+        id: &CheckId,
+        status: Option<Status>,
+        output: String,
+        now: Moment,
+    ) -> bool {
+        let version = self.next_version();
+        let output_delay = self.output_delay;
+        let Some(own) = self.checks.get_mut(id) else { return false };
+        let status = status.unwrap_or(own.check.status);
+        let status_changed = status != own.check.status;
+        if !status_changed && output == own.check.output {
+            return false;
+        }
+        let says_something_first = own.check.output.is_empty();
+        own.check.status = status;
+        own.check.output = output;
+        own.version = version;
+        if status_changed || says_something_first {
+            own.copy = Copy::Missing;
+        } else if own.copy == Copy::InSync {
+            own.copy = Copy::OutputUntil(now + output_delay);
+        }
+        status_changed
+    }
+
+    /// Notes what program runs a check.
+    pub fn set_facts(&mut self, id: &CheckId, facts: ProbeFacts) {
+        if let Some(own) = self.checks.get_mut(id) {
+            own.facts = Some(facts);
+        }
+    }
+
+    /// The output of a TTL check whose time is over.
+    #[must_use]
+    pub fn expired_output(&self, id: &CheckId) -> String {
+        match self.check(id).map(|check| check.output.as_str()) {
+            None | Some("") => "TTL expired".to_owned(),
+            Some(last) => format!("TTL expired (last output before timeout follows): {last}"),
+        }
+    }
+
+    /// Whether a check waits for reports.
+    ///
+    /// # Errors
+    /// [`NotFound`](lictor_model::Code::NotFound) if there is no such check,
+    /// [`Failed`](lictor_model::Code::Failed) if it is of another kind.
+    pub fn is_ttl_check(&self, id: &CheckId) -> Result<()> {
+        let own = self.checks.get(id).ok_or_else(|| unknown_check(id))?;
+        if own.definition.ttl.is_zero() {
+            return Err(Error::failed(format!("CheckID {:?} does not have associated TTL", id.as_str())));
+        }
+        Ok(())
+    }
+
+    pub(crate) fn next_version(&mut self) -> u64 {
+        self.version += 1;
+        self.version
+    }
+}
+
+fn unknown_check(id: &CheckId) -> Error {
+    Error::not_found(format!(
+        "Unknown check ID {:?}. Ensure that the check ID is passed, not the check name.",
+        id.as_str()
+    ))
+}
+
+fn unless_zero(length: Duration) -> String {
+    if length.is_zero() { String::new() } else { duration::format(length) }
+}
+
+/// The checks of a service's definition with their identifiers and names: one alone is
+/// `service:<id>`, several are numbered.
+fn named_checks(definition: &ServiceDefinition, id: &ServiceId) -> Vec<(CheckId, String, CheckDefinition)> {
+    let count = definition.all_checks().count();
+    definition
+        .all_checks()
+        .enumerate()
+        .map(|(position, check)| {
+            let check_id = match check.given_id() {
+                "" if count == 1 => CheckId::from(format!("service:{id}")),
+                "" => CheckId::from(format!("service:{id}:{}", position + 1)),
+                given => CheckId::from(given),
+            };
+            let name = if check.name.is_empty() {
+                format!("Service '{}' check", definition.name)
+            } else {
+                check.name.clone()
+            };
+            (check_id, name, check.clone())
+        })
+        .collect()
+}
+
+/// The word that the HTTP API shows for a check's kind.
+fn kind_of(definition: &CheckDefinition) -> &'static str {
+    let kinds = [
+        ("wasm", !definition.wasm.is_empty()),
+        ("http", !definition.http.is_empty()),
+        ("tcp", !definition.tcp.is_empty()),
+        ("ttl", !definition.ttl.is_zero()),
+    ];
+    kinds.into_iter().find(|(_, given)| *given).map_or("", |(word, _)| word)
+}
