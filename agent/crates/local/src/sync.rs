@@ -4,7 +4,7 @@
 //! [`LocalState::pending`] turns what is known to differ into [`Step`]s; [`LocalState::made`]
 //! notes that a step has been carried out, unless the agent has changed meanwhile.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -67,14 +67,14 @@ impl LocalState {
     }
 
     fn compare_services(&mut self, remote: &[Arc<Service>], version: u64) {
-        for own in self.services.values_mut() {
-            let known = remote.iter().find(|service| service.id == own.service.id);
-            let known = known.is_some_and(|known| known.same_as(&own.service));
+        let remote: BTreeMap<&ServiceId, &Arc<Service>> =
+            remote.iter().map(|service| (&service.id, service)).collect();
+        for (id, own) in &mut self.services {
+            let known = remote.get(id).is_some_and(|known| known.same_as(&own.service));
             own.copy = if known { Copy::InSync } else { Copy::Missing };
         }
-        let remote_ids: BTreeSet<&ServiceId> = remote.iter().map(|service| &service.id).collect();
-        self.leftover_services.retain(|id, _| remote_ids.contains(id));
-        for id in remote_ids {
+        self.leftover_services.retain(|id, _| remote.contains_key(id));
+        for id in remote.into_keys() {
             if id.as_str() != SERVER_SERVICE && !self.services.contains_key(id) {
                 self.leftover_services
                     .entry(id.clone())
@@ -84,8 +84,9 @@ impl LocalState {
     }
 
     fn compare_checks(&mut self, remote: &[Arc<Check>], version: u64) {
+        let remote: BTreeMap<&CheckId, &Arc<Check>> = remote.iter().map(|check| (&check.id, check)).collect();
         for (id, own) in &mut self.checks {
-            own.copy = match (remote.iter().find(|check| check.id == *id), own.copy) {
+            own.copy = match (remote.get(id), own.copy) {
                 (Some(known), _) if known.same_as(&own.check) => Copy::InSync,
                 (Some(known), Copy::OutputUntil(at)) if known.same_but_output(&own.check) => {
                     Copy::OutputUntil(at)
@@ -93,19 +94,11 @@ impl LocalState {
                 _ => Copy::Missing,
             };
         }
-        let remote_ids: BTreeSet<&CheckId> = remote
-            .iter()
-            .filter(|check| {
-                // Those of a service that goes, go with it.
-                check.id.as_str() != SERF_HEALTH
-                    && check.service_id.as_str() != SERVER_SERVICE
-                    && !self.leftover_services.contains_key(&check.service_id)
-            })
-            .map(|check| &check.id)
-            .collect();
-        self.leftover_checks.retain(|id, _| remote.iter().any(|check| check.id == *id));
-        for id in remote_ids {
-            if !self.checks.contains_key(id) {
+        self.leftover_checks.retain(|id, _| remote.contains_key(id));
+        for (id, check) in remote {
+            let kept_by_others = id.as_str() == SERF_HEALTH || check.service_id.as_str() == SERVER_SERVICE;
+            let goes_with_service = self.leftover_services.contains_key(&check.service_id);
+            if !kept_by_others && !goes_with_service && !self.checks.contains_key(id) {
                 self.leftover_checks.entry(id.clone()).or_insert(version);
             }
         }
@@ -132,49 +125,41 @@ impl LocalState {
                 brings: vec![(Thing::ServiceGone(id.clone()), *version)],
             });
         }
-        steps.extend(self.services.keys().filter_map(|id| self.service_step(id, now)));
-        steps.extend(self.node_step(now));
+        let mut drafts = self.due_checks(now);
+        for (id, own) in self.services.iter().filter(|(_, own)| own.copy != Copy::InSync) {
+            let draft = drafts.entry(id).or_default();
+            draft.service = Some(Arc::clone(&own.service));
+            draft.synced.insert(0, format!("Synced service: service={id}"));
+            draft.brings.push((Thing::Service(id.clone()), own.version));
+        }
+        let of_node_itself = ServiceId::default();
+        let mut of_node = drafts.remove(&of_node_itself).unwrap_or_default();
+        if self.node_copy != Copy::InSync {
+            of_node.updates_node = true;
+            of_node.synced.insert(0, "Synced node info".to_owned());
+            of_node.brings.push((Thing::Node, 0));
+        }
+        steps.extend(drafts.into_values().chain([of_node]).filter_map(|draft| self.finish(draft)));
         steps
     }
 
-    fn service_step(&self, id: &ServiceId, now: Moment) -> Option<Step> {
-        let own = self.services.get(id)?;
-        let mut step = self.registration_step(id, now);
-        if own.copy != Copy::InSync {
-            step.service = Some(Arc::clone(&own.service));
-            step.synced.insert(0, format!("Synced service: service={id}"));
-            step.brings.push((Thing::Service(id.clone()), own.version));
-        }
-        step.skip_node_update = true;
-        self.finish(step)
-    }
-
-    fn node_step(&self, now: Moment) -> Option<Step> {
-        let mut step = self.registration_step(&ServiceId::default(), now);
-        step.skip_node_update = self.node_copy == Copy::InSync;
-        if !step.skip_node_update {
-            step.synced.insert(0, "Synced node info".to_owned());
-            step.brings.push((Thing::Node, 0));
-        }
-        self.finish(step)
-    }
-
-    /// The checks of one service, or with the empty id of the node, that are due.
-    fn registration_step(&self, service: &ServiceId, now: Moment) -> Draft {
-        let mut draft = Draft::default();
+    /// The checks that are due, by the service they speak for.
+    fn due_checks(&self, now: Moment) -> BTreeMap<&ServiceId, Draft> {
+        let mut drafts: BTreeMap<&ServiceId, Draft> = BTreeMap::new();
         for (id, own) in &self.checks {
             let is_due = match own.copy {
                 Copy::InSync => false,
                 Copy::Missing => true,
                 Copy::OutputUntil(at) => at <= now,
             };
-            if is_due && own.check.service_id == *service {
+            if is_due {
+                let draft = drafts.entry(&own.check.service_id).or_default();
                 draft.checks.push(Arc::new(own.check.clone()));
                 draft.synced.push(format!("Synced check: check={id}"));
                 draft.brings.push((Thing::Check(id.clone()), own.version));
             }
         }
-        draft
+        drafts
     }
 
     fn finish(&self, draft: Draft) -> Option<Step> {
@@ -190,7 +175,7 @@ impl LocalState {
             node_meta: self.identity.meta.clone(),
             service: draft.service,
             checks: draft.checks,
-            skip_node_update: draft.skip_node_update,
+            skip_node_update: !draft.updates_node,
         };
         Some(Step {
             command: Command::Register(Box::new(registration)),
@@ -253,7 +238,7 @@ impl LocalState {
 struct Draft {
     service: Option<Arc<Service>>,
     checks: Vec<Arc<Check>>,
-    skip_node_update: bool,
+    updates_node: bool,
     synced: Vec<String>,
     brings: Vec<(Thing, u64)>,
 }
