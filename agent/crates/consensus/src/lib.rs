@@ -1,1 +1,42 @@
-//! room
+//! Agreement between servers: openraft, its log on redb, snapshot files and membership.
+//!
+//! [`Consensus`] is the whole door. [`Consensus::propose`] puts a command into the replicated log
+//! and returns what the store made of it once a quorum has it on disk; readers take the store's
+//! snapshot directly and ask [`Consensus::lease_is_valid`] or [`Consensus::linearize`] whether they
+//! may. Peers are reached through [`lictor_rpc::Transport`], and what they send comes in through
+//! [`Consensus::handle`].
+//!
+//! What this room must never do: acknowledge what is not on disk, go on after the disk has failed
+//! ([`Consensus::fatal`] tells, and the agent stops), repeat a proposal of which it is unknown
+//! whether it happened, or look into commands.
+//!
+//! # On disk
+//! * `log.redb`: the log and the vote. It is compacted on opening if most of it is empty.
+//! * `snapshots/`: the newest two snapshots.
+//!
+//! After every [`Options::snapshot_threshold`] entries a snapshot is taken and the log is purged
+//! up to the one before, less [`Options::trailing_logs`]: disk use is bounded by two snapshots and
+//! the entries of about two thresholds, restart time by one snapshot and those entries.
+//!
+//! Where to start: [`mod@node`] is the server, [`mod@log`] how entries become durable,
+//! [`mod@machine`] how they reach the store, [`mod@network`] how servers talk.
+
+mod codec;
+mod error;
+mod log;
+mod machine;
+mod network;
+mod node;
+mod options;
+mod snapshot;
+mod status;
+mod types;
+
+pub use error::{OpenError, ProposeError};
+pub use node::Consensus;
+pub use options::{Options, Storage};
+pub use status::{Leadership, Status};
+pub use types::PeerInfo;
+
+#[cfg(test)]
+mod tests;

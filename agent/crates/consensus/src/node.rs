@@ -1,0 +1,427 @@
+//! One server's part in the cluster's agreement.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use lictor_model::RaftIndex;
+use lictor_model::command::{Command, Outcome};
+use lictor_model::local::RaftServers;
+use lictor_rpc::Transport;
+use lictor_store::Store;
+use lictor_sys::clock::{Clock, Moment, SystemClock};
+use lictor_sys::file;
+use openraft::errors::{
+    ClientWriteError, ForwardReason, ForwardToLeader, InitializeError, LinearizableReadError, RaftError,
+};
+use openraft::type_config::alias::WatchReceiverOf;
+use openraft::type_config::async_runtime::watch::WatchReceiver;
+use openraft::{Instant as _, ReadPolicy};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use crate::error::{OpenError, ProposeError};
+use crate::log::{Failure, LogStore, WriterThread};
+use crate::machine::Machine;
+use crate::network::{Peers, Receiver};
+use crate::options::{Options, Storage};
+use crate::snapshot::SnapshotHome;
+use crate::status::{self, Leadership, Status};
+use crate::types::{Metrics, Payload, PeerInfo, Raft, TypeConfig, public_index};
+
+/// The pause before asking a leader again that has just been elected and has no lease yet.
+const BACKOFF: Duration = Duration::from_millis(5);
+/// How long a server that starts alone waits to be leader before it asks to be one again.
+const ELECT_AGAIN: Duration = Duration::from_millis(250);
+/// How often it asks before it leaves that to Raft's own timer.
+const ELECT_ATTEMPTS: usize = 8;
+
+/// This server's part in the cluster's agreement. See the crate's front page.
+pub struct Consensus {
+    id: u64,
+    node: PeerInfo,
+    raft: Raft,
+    metrics: WatchReceiverOf<TypeConfig, Metrics>,
+    leadership: watch::Receiver<Leadership>,
+    disk: Failure,
+    receiver: Receiver,
+    lease: Duration,
+    time_limit: Duration,
+    clock: SystemClock,
+    /// When a leader was last heard, in milliseconds on the clock's scale plus one; 0: never.
+    heard: AtomicU64,
+    running: Mutex<Option<Running>>,
+}
+
+/// What has to be stopped.
+struct Running {
+    follow: JoinHandle<()>,
+    writer: WriterThread,
+}
+
+impl Consensus {
+    /// Opens this server's log and snapshots, brings `store` to where they end, and takes part in
+    /// the cluster they belong to; a server without any waits to be asked into one.
+    ///
+    /// # Errors
+    /// If what is on the disk cannot be used; the message says what to do.
+    pub async fn open(
+        options: Options,
+        storage: Storage,
+        store: Arc<Store>,
+        transport: Arc<dyn Transport>,
+    ) -> Result<Arc<Self>, OpenError> {
+        let opened = tokio::task::spawn_blocking(move || open_storage(&storage))
+            .await
+            .map_err(|error| OpenError::Raft(error.to_string()))??;
+        Self::start(options, opened, store, transport).await
+    }
+
+    pub(crate) async fn start(
+        options: Options,
+        (log, writer, snapshots): Opened,
+        store: Arc<Store>,
+        transport: Arc<dyn Transport>,
+    ) -> Result<Arc<Self>, OpenError> {
+        let id = log.raft_id();
+        let disk = log.failure();
+        let machine = Machine::new(store, snapshots);
+        let config =
+            options.raft_config().validate().map_err(|error| OpenError::Settings(error.to_string()))?;
+        let raft = Raft::new(id, Arc::new(config), Peers { from: id, transport }, log, machine)
+            .await
+            .map_err(|error| OpenError::Raft(error.to_string()))?;
+        let metrics = raft.metrics();
+        let (publish, leadership) = watch::channel(status::leadership(&metrics.borrow_watched()));
+        let follow = tokio::spawn(follow(raft.clone(), options.node.clone(), publish));
+        let consensus = Arc::new(Self {
+            id,
+            node: options.node.clone(),
+            metrics,
+            leadership,
+            disk,
+            receiver: Receiver::new(id, raft.clone()),
+            raft,
+            lease: options.lease(),
+            time_limit: options.time_limit,
+            clock: SystemClock::default(),
+            heard: AtomicU64::new(0),
+            running: Mutex::new(Some(Running { follow, writer })),
+        });
+        consensus.lead_if_alone().await;
+        Ok(consensus)
+    }
+
+    /// This server's number in Raft, which is born with its data directory.
+    #[must_use]
+    pub fn raft_id(&self) -> u64 {
+        self.id
+    }
+
+    /// Forms a cluster of this one server, unless it belongs to one already. Says whether it did.
+    ///
+    /// # Errors
+    /// If this server has stopped.
+    pub async fn bootstrap(&self) -> Result<bool, ProposeError> {
+        self.bootstrap_with(BTreeMap::from([(self.id, self.node.clone())])).await
+    }
+
+    /// Forms a cluster of these servers, by Raft id, unless this one belongs to one already. The
+    /// others must belong to none, and only one of them may be asked.
+    ///
+    /// # Errors
+    /// If this server is not among them, or has stopped.
+    pub async fn bootstrap_with(&self, servers: BTreeMap<u64, PeerInfo>) -> Result<bool, ProposeError> {
+        match self.raft.initialize(servers).await {
+            Ok(()) => Ok(true),
+            Err(RaftError::APIError(InitializeError::NotAllowed(_))) => Ok(false),
+            Err(RaftError::APIError(InitializeError::NotInMembers(error))) => {
+                Err(ProposeError::Invalid(error.to_string()))
+            }
+            Err(RaftError::Fatal(error)) => Err(self.stopped(&error)),
+        }
+    }
+
+    /// A server that has the only vote need not wait whether someone else leads.
+    async fn lead_if_alone(&self) {
+        let alone = {
+            let metrics = self.raft.server_metrics();
+            let membership = Arc::clone(&metrics.borrow_watched().membership_config);
+            let mut voters = membership.voter_ids();
+            voters.next() == Some(self.id) && voters.next().is_none()
+        };
+        let mut leadership = self.leadership.clone();
+        let attempts = if alone { ELECT_ATTEMPTS } else { 0 };
+        for _ in 0..attempts {
+            if self.raft.trigger().elect(false).await.is_err() {
+                break;
+            }
+            let led = leadership.wait_for(|leadership| leadership.is_leader);
+            if tokio::time::timeout(ELECT_AGAIN, led).await.is_ok() {
+                break;
+            }
+        }
+    }
+
+    /// Puts a command into the log. Once this returns, a quorum has it on disk and this server has
+    /// applied it.
+    ///
+    /// # Errors
+    /// See [`ProposeError`]; what was refused by the state machine is an [`Outcome`], not an error.
+    pub async fn propose(&self, command: Command) -> Result<(RaftIndex, Outcome), ProposeError> {
+        let payload = Payload::new(command).map_err(|error| ProposeError::Invalid(error.to_string()))?;
+        let proposing = self.patiently(|| async {
+            self.raft.client_write(payload.clone()).await.map_err(|error| match error {
+                RaftError::APIError(ClientWriteError::ForwardToLeader(forward)) => Refusal::Forward(forward),
+                RaftError::APIError(ClientWriteError::LogEntryDiscarded(_)) => {
+                    Refusal::Final(ProposeError::Unknown { reason: "leadership was lost".to_owned() })
+                }
+                RaftError::APIError(error) => {
+                    Refusal::Final(ProposeError::Unavailable { reason: error.to_string() })
+                }
+                RaftError::Fatal(error) => Refusal::Final(self.stopped(&error)),
+            })
+        });
+        let response = tokio::time::timeout(self.time_limit, proposing)
+            .await
+            .map_err(|_| ProposeError::too_slow(self.time_limit))??;
+        Ok((public_index(response.log_id), response.data))
+    }
+
+    /// Waits until this server's state includes everything acknowledged anywhere before the call,
+    /// and returns how far that is.
+    ///
+    /// # Errors
+    /// If this server does not lead, or cannot make sure that it does.
+    pub async fn linearize(&self) -> Result<RaftIndex, ProposeError> {
+        let reading = self.patiently(|| async {
+            self.raft.ensure_linearizable(ReadPolicy::ReadIndex).await.map_err(|error| match error {
+                RaftError::APIError(LinearizableReadError::ForwardToLeader(forward)) => {
+                    Refusal::Forward(forward)
+                }
+                RaftError::APIError(LinearizableReadError::QuorumNotEnough(error)) => {
+                    Refusal::Final(ProposeError::Unavailable { reason: error.to_string() })
+                }
+                RaftError::Fatal(error) => Refusal::Final(self.stopped(&error)),
+            })
+        });
+        tokio::time::timeout(self.time_limit, reading)
+            .await
+            .map_err(|_| ProposeError::too_slow(self.time_limit))??;
+        Ok(self.metrics.borrow_watched().last_applied.map_or(RaftIndex(0), public_index))
+    }
+
+    /// Repeats what a leader refuses only because it has just been elected.
+    async fn patiently<T, F>(&self, mut attempt: impl FnMut() -> F) -> Result<T, ProposeError>
+    where
+        F: Future<Output = Result<T, Refusal>>,
+    {
+        // A leader that has no lease after two of them is cut off from its quorum.
+        let mut patience = self.lease * 2;
+        loop {
+            match attempt().await {
+                Ok(done) => return Ok(done),
+                Err(Refusal::Final(error)) => return Err(error),
+                Err(Refusal::Forward(forward)) if forward.reason == ForwardReason::LeaseExpired => {
+                    if patience.is_zero() {
+                        return Err(ProposeError::Unavailable {
+                            reason: "a majority of the servers does not answer this leader".to_owned(),
+                        });
+                    }
+                    tokio::time::sleep(BACKOFF).await;
+                    patience = patience.saturating_sub(BACKOFF);
+                }
+                Err(Refusal::Forward(forward)) => {
+                    return Err(ProposeError::NotLeader { leader: forward.leader_node });
+                }
+            }
+        }
+    }
+
+    fn stopped(&self, error: &openraft::errors::Fatal<TypeConfig>) -> ProposeError {
+        let disk = self.disk.borrow().clone();
+        ProposeError::Fatal(disk.map_or_else(|| error.to_string(), |reason| reason.to_string()))
+    }
+
+    /// Who leads, if anyone is known to. Cheap.
+    #[must_use]
+    pub fn leader(&self) -> Option<PeerInfo> {
+        status::leader_of(&self.metrics.borrow_watched())
+    }
+
+    /// Whether this server leads, as far as it knows. Cheap.
+    #[must_use]
+    pub fn is_leader(&self) -> bool {
+        self.metrics.borrow_watched().state.is_leader()
+    }
+
+    /// Changes of leadership.
+    #[must_use]
+    pub fn subscribe_leadership(&self) -> watch::Receiver<Leadership> {
+        self.leadership.clone()
+    }
+
+    /// Whether this server may answer a read with default consistency right now: it leads, has
+    /// applied all that former leaders acknowledged, and no other can have been elected. Cheap.
+    #[must_use]
+    pub fn lease_is_valid(&self) -> bool {
+        let metrics = self.metrics.borrow_watched();
+        if !status::is_established(&metrics) || self.disk.borrow().is_some() {
+            return false;
+        }
+        // Some of the lease is left for clocks that do not run equally fast.
+        status::is_alone(&metrics)
+            || metrics.last_quorum_acked.is_some_and(|acked| acked.elapsed() < self.lease * 9 / 10)
+    }
+
+    /// How long ago this server heard from a leader: no time at all if it leads, `None` if never.
+    #[must_use]
+    pub fn last_contact(&self) -> Option<Duration> {
+        if self.is_leader() {
+            return Some(Duration::ZERO);
+        }
+        let millis = self.heard.load(Ordering::Relaxed).checked_sub(1)?;
+        Some(self.clock.now().since(Moment::from_origin(Duration::from_millis(millis))))
+    }
+
+    /// The servers that Raft counts.
+    #[must_use]
+    pub fn servers(&self) -> RaftServers {
+        status::servers(&self.metrics.borrow_watched())
+    }
+
+    /// Where this server is.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        status::status(&self.metrics.borrow_watched())
+    }
+
+    /// Answers a request of a peer's consensus.
+    pub async fn handle(&self, request: &[u8]) -> Bytes {
+        let (answer, heard_leader) = self.receiver.handle(request).await;
+        if heard_leader {
+            let now = self.clock.now().since(Moment::default()).as_millis();
+            self.heard.store(u64::try_from(now).unwrap_or(u64::MAX - 1).saturating_add(1), Ordering::Relaxed);
+        }
+        answer
+    }
+
+    /// Takes a snapshot soon, whether or not enough has been written since the last one.
+    ///
+    /// # Errors
+    /// If this server has stopped.
+    pub async fn trigger_snapshot(&self) -> Result<(), ProposeError> {
+        self.raft.trigger().snapshot().await.map_err(|error| self.stopped(&error))
+    }
+
+    /// Resolves with the reason once this server can no longer take part. The agent must stop then.
+    pub async fn fatal(&self) -> String {
+        let mut disk = self.disk.clone();
+        let mut metrics = self.metrics.clone();
+        loop {
+            if let Some(reason) = &*disk.borrow_and_update() {
+                return reason.to_string();
+            }
+            if let Err(error) = &metrics.borrow_watched().running_state {
+                return error.to_string();
+            }
+            let open = tokio::select! {
+                changed = disk.changed() => changed.is_ok(),
+                changed = metrics.changed() => changed.is_ok(),
+            };
+            if !open && disk.borrow().is_none() {
+                return "raft has stopped".to_owned();
+            }
+        }
+    }
+
+    /// Stops taking part, and returns once everything is on disk and the files are closed.
+    pub async fn shutdown(&self) {
+        let running = self.running.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(Running { follow, writer }) = running else {
+            return;
+        };
+        if let Err(error) = self.raft.shutdown().await {
+            tracing::warn!(%error, "raft did not stop in an orderly way");
+        }
+        follow.abort();
+        // The thread ends when Raft's tasks have let go of the log.
+        let ended = tokio::task::spawn_blocking(move || writer.join().is_ok()).await;
+        if !ended.unwrap_or(false) {
+            tracing::warn!("the raft log's writer did not stop in an orderly way");
+        }
+    }
+}
+
+impl Drop for Consensus {
+    fn drop(&mut self) {
+        let running = self.running.get_mut().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(running) = running {
+            // Holds the last handle to Raft, whose tasks end with it.
+            running.follow.abort();
+        }
+    }
+}
+
+/// Why an attempt did not succeed.
+enum Refusal {
+    Forward(ForwardToLeader<TypeConfig>),
+    Final(ProposeError),
+}
+
+/// A server's open files.
+pub(crate) type Opened = (LogStore, WriterThread, Arc<SnapshotHome>);
+
+fn open_storage(storage: &Storage) -> Result<Opened, OpenError> {
+    let (directory, snapshots) = match storage {
+        Storage::Memory => (None, SnapshotHome::in_memory()),
+        Storage::Disk(directory) => {
+            file::create_private_dir(directory)?;
+            (Some(directory.as_path()), SnapshotHome::open(&directory.join("snapshots"))?)
+        }
+    };
+    let snapshots = Arc::new(snapshots);
+    let (log, writer) = LogStore::open(directory, Arc::clone(&snapshots))?;
+    // Leaves out damaged snapshots, so that openraft only sees what can be used.
+    let covered = snapshots.newest()?.and_then(|(meta, _)| meta.last_log_id);
+    if let Some(purged) = log.purged().filter(|purged| covered.is_none_or(|covered| covered < *purged)) {
+        return Err(OpenError::Damaged(format!(
+            "the raft log starts after entry {}, but no whole snapshot reaches that far; \
+             restore this server's data directory from a backup, or remove it and let the server \
+             join the cluster again",
+            public_index(purged)
+        )));
+    }
+    Ok((log, writer, snapshots))
+}
+
+/// Publishes who leads, and keeps what the cluster knows of this server up to date.
+async fn follow(raft: Raft, node: PeerInfo, publish: watch::Sender<Leadership>) {
+    let mut metrics = raft.metrics();
+    loop {
+        let (leadership, moved) = {
+            let current = metrics.borrow_watched();
+            let id = current.id;
+            let known = current.membership_config.membership().get_node(&id).cloned();
+            let moved = current.state.is_leader() && known.is_some_and(|known| known != node);
+            (status::leadership(&current), moved.then_some(id))
+        };
+        publish.send_if_modified(|published| {
+            let changed = *published != leadership;
+            *published = leadership;
+            changed
+        });
+        if let Some(id) = moved {
+            let nodes = BTreeMap::from([(id, node.clone())]);
+            if let Err(error) = raft.change_membership(openraft::ChangeMembers::SetNodes(nodes), true).await {
+                tracing::warn!(%error, "the cluster was not told this server's new address or name yet");
+            }
+        }
+        if metrics.changed().await.is_err() {
+            return;
+        }
+    }
+}

@@ -1,0 +1,78 @@
+//! What can be set about consensus.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use openraft::{Config, SnapshotPolicy};
+
+use crate::types::PeerInfo;
+
+/// How often a leader is heard at multiplier 1.
+const HEARTBEAT: Duration = Duration::from_millis(20);
+/// How long a follower waits at the least, at multiplier 1, before it stands for election.
+const ELECTION: Duration = Duration::from_millis(80);
+
+/// Where the log and the snapshots are kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Storage {
+    /// In memory only: everything is gone with the process.
+    Memory,
+    /// In this directory, which belongs to consensus alone and is made private to the agent's user.
+    Disk(PathBuf),
+}
+
+/// Settings of consensus.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// This server.
+    pub node: PeerInfo,
+    /// Scales all of Raft's timeouts; greater values suit slow machines and networks.
+    pub raft_multiplier: u32,
+    /// A snapshot is taken after so many entries.
+    pub snapshot_threshold: u64,
+    /// So many entries from before a snapshot are kept for followers that lag a little.
+    pub trailing_logs: u64,
+    /// How long a write or a consistent read may take before the caller gets an answer.
+    pub time_limit: Duration,
+}
+
+impl Options {
+    /// The usual settings for a server.
+    #[must_use]
+    pub fn new(node: PeerInfo) -> Self {
+        Self {
+            node,
+            raft_multiplier: 5,
+            snapshot_threshold: 16_384,
+            trailing_logs: 10_240,
+            time_limit: Duration::from_secs(10),
+        }
+    }
+
+    /// The longest election timeout, for which a quorum's acknowledgement is a leader's lease.
+    pub(crate) fn lease(&self) -> Duration {
+        ELECTION * self.raft_multiplier.max(1) * 2
+    }
+
+    pub(crate) fn raft_config(&self) -> Config {
+        let millis = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+        let multiplier = self.raft_multiplier.max(1);
+        Config {
+            cluster_name: "lictor".to_owned(),
+            heartbeat_interval: millis(HEARTBEAT * multiplier),
+            election_timeout_min: millis(ELECTION * multiplier),
+            election_timeout_max: millis(self.lease()),
+            enable_pre_vote: Some(true),
+            // A leader that comes back starts a new term: only an entry of that term tells that
+            // what it had acknowledged before is applied again.
+            enable_leader_restore: Some(false),
+            // Each chunk has a limit of its own; this one only ends a transfer that hangs.
+            install_snapshot_timeout: millis(Duration::from_secs(600)),
+            snapshot_policy: SnapshotPolicy::LogsSinceLast(self.snapshot_threshold.max(1)),
+            max_in_snapshot_log_to_keep: self.trailing_logs,
+            // Purging rewrites pages of the log file, so it is worth doing for many entries only.
+            purge_batch_size: (self.snapshot_threshold / 16).max(1),
+            ..Config::default()
+        }
+    }
+}
