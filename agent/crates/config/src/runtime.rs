@@ -1,0 +1,279 @@
+//! The configuration the agent starts from.
+
+mod read;
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use lictor_model::definition::{CheckDefinition, ServiceDefinition, decode};
+use serde_json::{Value, json};
+
+use read::Reader;
+
+/// Which port each listener has; absent: it is off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ports {
+    /// HTTP API.
+    pub http: Option<u16>,
+    /// HTTP API with TLS.
+    pub https: Option<u16>,
+    /// DNS.
+    pub dns: Option<u16>,
+    /// Agent-to-agent requests.
+    pub server: Option<u16>,
+    /// Gossip in the datacenter.
+    pub serf_lan: Option<u16>,
+    /// Gossip between datacenters.
+    pub serf_wan: Option<u16>,
+    /// Accepted, never opened.
+    pub grpc: Option<u16>,
+    /// Accepted, never opened.
+    pub grpc_tls: Option<u16>,
+}
+
+/// Everything the agent is told, merged and validated.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RuntimeConfig {
+    /// Everything in memory, for trying things out.
+    pub dev: bool,
+    /// Name of the node; the host's name if absent.
+    pub node_name: Option<String>,
+    /// Identifier of the node; born with the data directory if absent.
+    pub node_id: Option<String>,
+    /// Metadata of the node.
+    pub node_meta: BTreeMap<String, String>,
+    /// Name of the datacenter.
+    pub datacenter: String,
+    /// Where state is kept; absent with `-dev`.
+    pub data_dir: Option<PathBuf>,
+    /// Whether this agent is a server.
+    pub server: bool,
+    /// Whether this server may start a cluster alone.
+    pub bootstrap: bool,
+    /// How many servers are to start a cluster together.
+    pub bootstrap_expect: u32,
+    /// Address for gossip and requests between agents.
+    pub bind_addr: IpAddr,
+    /// Address that others use for them; derived from the machine's if absent.
+    pub advertise_addr: Option<IpAddr>,
+    /// Addresses for HTTP.
+    pub http_addrs: Vec<IpAddr>,
+    /// Addresses for DNS.
+    pub dns_addrs: Vec<IpAddr>,
+    /// Ports.
+    pub ports: Ports,
+    /// The DNS domain.
+    pub domain: String,
+    /// A second DNS domain.
+    pub alt_domain: Option<String>,
+    /// Leave instances with warnings out of DNS.
+    pub dns_only_passing: bool,
+    /// How many answers fit into a plain UDP response.
+    pub dns_udp_answer_limit: usize,
+    /// Publish node metadata as TXT records.
+    pub dns_node_meta_txt: bool,
+    /// How much slower than the fastest Raft's timing is.
+    pub raft_multiplier: u32,
+    /// After how many log entries a snapshot is taken.
+    pub raft_snapshot_threshold: Option<u64>,
+    /// How many log entries are kept beyond a snapshot.
+    pub raft_trailing_logs: Option<u64>,
+    /// How long a blocking query waits if it does not say.
+    pub default_query_time: Duration,
+    /// How long a blocking query waits at the most.
+    pub max_query_time: Duration,
+    /// How long a changed check output may stay local.
+    pub check_update_interval: Duration,
+    /// The largest value of the key-value store, in bytes.
+    pub kv_max_value_size: usize,
+    /// Leave the cluster on SIGTERM; by default clients do.
+    pub leave_on_terminate: bool,
+    /// Do not leave the cluster on SIGINT; by default servers do not.
+    pub skip_leave_on_interrupt: bool,
+    /// Least severe level that is logged.
+    pub log_level: String,
+    /// Log as JSON.
+    pub log_json: bool,
+    /// File that holds the process id while the agent runs.
+    pub pid_file: Option<PathBuf>,
+    /// Where components are looked for beside the built-in ones.
+    pub plugin_dir: Option<PathBuf>,
+    /// What definitions may grant their components beyond the default.
+    pub plugin_allow: Value,
+    /// Services.
+    pub services: Vec<ServiceDefinition>,
+    /// Checks outside of services.
+    pub checks: Vec<CheckDefinition>,
+    /// What was accepted without effect, for the log.
+    pub warnings: Vec<String>,
+}
+
+/// The values that hold unless a source says otherwise.
+#[must_use]
+pub fn defaults(dev: bool) -> Value {
+    let base = json!({
+        "datacenter": "dc1",
+        "domain": "consul.",
+        "log_level": "INFO",
+        "bind_addr": "0.0.0.0",
+        "client_addr": "127.0.0.1",
+        "check_update_interval": "5m",
+        "default_query_time": "300s",
+        "max_query_time": "600s",
+        "performance": {"raft_multiplier": 5},
+        "ports": {"http": 8500, "https": -1, "dns": 8600, "server": 8300, "serf_lan": 8301,
+                  "serf_wan": 8302, "grpc": -1, "grpc_tls": -1},
+    });
+    if !dev {
+        return base;
+    }
+    let dev = json!({
+        "bind_addr": "127.0.0.1",
+        "log_level": "DEBUG",
+        "node_name": null,
+        "server": true,
+        "bootstrap": true,
+        "performance": {"raft_multiplier": 1},
+        "dev": true,
+    });
+    crate::merge::merge(base, dev)
+}
+
+/// The longest time that a query may be told to wait.
+const LONGEST_QUERY: Duration = Duration::from_secs(24 * 3600);
+/// The largest value the key-value store can be told to take, in bytes.
+const LARGEST_VALUE: u64 = 4 * 1024 * 1024;
+
+impl RuntimeConfig {
+    /// Reads a merged tree.
+    ///
+    /// # Errors
+    /// Every problem found, a line each.
+    pub fn from_tree(tree: Value) -> Result<Self, Vec<String>> {
+        let mut reader = Reader::new(tree);
+        let dev = reader.flag("dev");
+        let server = reader.flag("server");
+        let client_addrs = reader.addresses("client_addr");
+        let services = definitions(&mut reader, "services", decode::service);
+        let checks = definitions(&mut reader, "checks", decode::check);
+        let config = Self {
+            dev,
+            node_name: reader.text("node_name"),
+            node_id: reader.text("node_id"),
+            node_meta: reader.map("node_meta"),
+            datacenter: reader.text("datacenter").unwrap_or_default().to_lowercase(),
+            data_dir: reader.text("data_dir").map(PathBuf::from),
+            server,
+            bootstrap: reader.flag("bootstrap"),
+            bootstrap_expect: reader.whole("bootstrap_expect", 0, 1000),
+            bind_addr: reader.address("bind_addr"),
+            advertise_addr: reader.optional_address("advertise_addr"),
+            http_addrs: reader.addresses_or("addresses.http", &client_addrs),
+            dns_addrs: reader.addresses_or("addresses.dns", &client_addrs),
+            ports: Ports {
+                http: reader.port("ports.http"),
+                https: reader.port("ports.https"),
+                dns: reader.port("ports.dns"),
+                server: reader.port("ports.server"),
+                serf_lan: reader.port("ports.serf_lan"),
+                serf_wan: reader.port("ports.serf_wan"),
+                grpc: reader.port("ports.grpc"),
+                grpc_tls: reader.port("ports.grpc_tls"),
+            },
+            domain: domain(reader.text("domain")).unwrap_or_else(|| "consul".to_owned()),
+            alt_domain: domain(reader.text("alt_domain")),
+            dns_only_passing: reader.flag("dns_config.only_passing"),
+            dns_udp_answer_limit: reader.count("dns_config.udp_answer_limit", 3),
+            dns_node_meta_txt: reader.flag_or("dns_config.enable_additional_node_meta_txt", true),
+            raft_multiplier: reader.whole("performance.raft_multiplier", 5, 10).max(1),
+            raft_snapshot_threshold: reader.optional_whole("raft_snapshot_threshold"),
+            raft_trailing_logs: reader.optional_whole("raft_trailing_logs"),
+            default_query_time: reader.duration("default_query_time").min(LONGEST_QUERY),
+            max_query_time: reader.duration("max_query_time").min(LONGEST_QUERY),
+            check_update_interval: reader.duration("check_update_interval"),
+            kv_max_value_size: usize::try_from(
+                reader.optional_whole("limits.kv_max_value_size").unwrap_or(512 * 1024).min(LARGEST_VALUE),
+            )
+            .unwrap_or(usize::MAX),
+            leave_on_terminate: reader.flag_or("leave_on_terminate", !server),
+            skip_leave_on_interrupt: reader.flag_or("skip_leave_on_interrupt", server),
+            log_level: reader.text("log_level").unwrap_or_else(|| "INFO".to_owned()).to_uppercase(),
+            log_json: reader.flag("log_json"),
+            pid_file: reader.text("pid_file").map(PathBuf::from),
+            plugin_dir: reader.text("plugin_dir").map(PathBuf::from),
+            plugin_allow: reader.take("plugins.allow"),
+            services,
+            checks,
+            warnings: reader.warnings(),
+        };
+        let mut problems = reader.into_problems();
+        config.validate(&mut problems);
+        if problems.is_empty() { Ok(config) } else { Err(problems) }
+    }
+
+    fn validate(&self, problems: &mut Vec<String>) {
+        let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_';
+        if self.datacenter.is_empty() || !self.datacenter.chars().all(fits) {
+            problems.push(format!(
+                "datacenter can only contain lowercase alphanumeric, - or _ characters. received: {:?}",
+                self.datacenter
+            ));
+        }
+        if self.data_dir.is_none() && !self.dev {
+            problems.push("data_dir cannot be empty".to_owned());
+        }
+        if self.bootstrap && !self.server {
+            problems.push("'bootstrap = true' requires 'server = true'".to_owned());
+        }
+        if self.bootstrap_expect > 0 && !self.server {
+            problems.push("'bootstrap_expect > 0' requires 'server = true'".to_owned());
+        }
+        if self.bootstrap_expect > 0 && self.bootstrap && !self.dev {
+            problems.push("'bootstrap_expect > 0' and 'bootstrap = true' are mutually exclusive".to_owned());
+        }
+        if self.node_id.as_ref().is_some_and(|id| !is_uuid(id)) {
+            problems.push(format!(
+                "node_id {:?} is not a UUID such as 1f2e3d4c-0000-1111-2222-333344445555",
+                self.node_id.as_deref().unwrap_or_default()
+            ));
+        }
+        let http = self.ports.http.map(|port| (self.http_addrs.as_slice(), port));
+        let dns = self.ports.dns.map(|port| (self.dns_addrs.as_slice(), port));
+        if let (Some((http, http_port)), Some((dns, dns_port))) = (http, dns)
+            && http_port == dns_port
+            && let Some(shared) = http.iter().find(|address| dns.contains(address))
+        {
+            problems.push(format!("HTTP address {shared}:{http_port} already configured for DNS"));
+        }
+    }
+}
+
+fn domain(name: Option<String>) -> Option<String> {
+    name.map(|name| name.trim_end_matches('.').to_lowercase()).filter(|name| !name.is_empty())
+}
+
+fn is_uuid(text: &str) -> bool {
+    text.len() == 36
+        && text.char_indices().all(|(position, c)| {
+            if matches!(position, 8 | 13 | 18 | 23) { c == '-' } else { c.is_ascii_hexdigit() }
+        })
+}
+
+fn definitions<T>(
+    reader: &mut Reader,
+    key: &str,
+    decode: impl Fn(Value, decode::Spelling) -> Result<T, String>,
+) -> Vec<T> {
+    let single = key.trim_end_matches('s');
+    let mut read = Vec::new();
+    for (position, definition) in reader.list(key).into_iter().enumerate() {
+        let name = definition.get("name").and_then(Value::as_str).unwrap_or_default().to_owned();
+        match decode(definition, decode::Spelling::File) {
+            Ok(definition) => read.push(definition),
+            Err(why) => reader.problem(format!("{single} {name:?} ({key}[{position}]): {why}")),
+        }
+    }
+    read
+}
