@@ -1,1 +1,198 @@
-//! room
+//! A typed client of the HTTP API, as the commands use it.
+//!
+//! [`Client`] knows addresses, tokens and what failures look like; the modules know one endpoint
+//! family each. It must never retry: whether a request may be repeated only its caller knows.
+
+mod agent;
+mod catalog;
+mod kv;
+
+use std::fmt;
+use std::time::Duration;
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use serde::de::DeserializeOwned;
+
+pub use catalog::{CatalogNode, NodeService, NodeServices};
+pub use kv::{Entry, PutOptions};
+
+/// How long a request may take unless it says otherwise.
+const TIMEOUT: Duration = Duration::from_secs(60);
+/// What stays as it is in a path.
+const PATH: &AsciiSet =
+    &NON_ALPHANUMERIC.remove(b'/').remove(b'-').remove(b'_').remove(b'.').remove(b'~').remove(b':');
+/// What stays as it is in a parameter.
+const PARAMETER: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
+
+/// Where to send requests, and on whose behalf.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// `host:port`, or a URL.
+    pub address: String,
+    /// The secret of a token; empty for none.
+    pub token: String,
+    /// The datacenter to ask; empty for the agent's own.
+    pub datacenter: String,
+    /// Take an answer of any server.
+    pub stale: bool,
+}
+
+/// A client of one agent.
+#[derive(Clone)]
+pub struct Client {
+    options: Options,
+    base: String,
+    http: reqwest::Client,
+}
+
+/// Why a request did not succeed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Failure {
+    /// The agent could not be reached, or did not answer.
+    #[error("{method} \"{url}\": {reason}")]
+    Unreachable {
+        /// The request's method, capitalised once, as operators know it.
+        method: &'static str,
+        /// Where to.
+        url: String,
+        /// Why.
+        reason: String,
+    },
+    /// The agent answered with a failure.
+    #[error("Unexpected response code: {status} ({message})")]
+    Refused {
+        /// The status.
+        status: u16,
+        /// What it said.
+        message: String,
+    },
+    /// The agent answered with something else than expected.
+    #[error("the agent's answer cannot be understood: {0}")]
+    Garbled(String),
+}
+
+/// An answer that is not a failure.
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) body: Vec<u8>,
+}
+
+impl Answer {
+    pub(crate) fn json<T: DeserializeOwned>(&self) -> Result<T, Failure> {
+        serde_json::from_slice(&self.body).map_err(|error| Failure::Garbled(error.to_string()))
+    }
+}
+
+/// The parameters of one request.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Parameters(Vec<(&'static str, Option<String>)>);
+
+impl Parameters {
+    pub(crate) fn flag(mut self, name: &'static str, set: bool) -> Self {
+        if set {
+            self.0.push((name, None));
+        }
+        self
+    }
+
+    pub(crate) fn value(mut self, name: &'static str, value: impl fmt::Display) -> Self {
+        self.0.push((name, Some(value.to_string())));
+        self
+    }
+
+    pub(crate) fn unless_empty(self, name: &'static str, value: &str) -> Self {
+        if value.is_empty() { self } else { self.value(name, value) }
+    }
+
+    fn written(&self) -> String {
+        let pairs: Vec<String> = self
+            .0
+            .iter()
+            .map(|(name, value)| match value {
+                None => (*name).to_owned(),
+                Some(value) => format!("{name}={}", utf8_percent_encode(value, PARAMETER)),
+            })
+            .collect();
+        if pairs.is_empty() { String::new() } else { format!("?{}", pairs.join("&")) }
+    }
+}
+
+impl Client {
+    /// A client with the given options.
+    ///
+    /// # Errors
+    /// If the address is none that requests can be sent to.
+    pub fn new(options: Options) -> Result<Self, Failure> {
+        let base = match options.address.split_once("://") {
+            Some(("http", _)) => options.address.trim_end_matches('/').to_owned(),
+            Some((scheme, _)) => {
+                return Err(Failure::Garbled(format!(
+                    "{scheme}:// addresses are not part of this build; use http://host:port"
+                )));
+            }
+            None => format!("http://{}", options.address),
+        };
+        let http = reqwest::Client::builder()
+            .no_proxy()
+            .timeout(TIMEOUT)
+            .build()
+            .map_err(|error| Failure::Garbled(error.to_string()))?;
+        Ok(Self { options, base, http })
+    }
+
+    pub(crate) async fn get(&self, path: &str, parameters: Parameters) -> Result<Answer, Failure> {
+        let parameters = parameters.flag("stale", self.options.stale);
+        self.send(reqwest::Method::GET, "Get", path, parameters, Vec::new()).await
+    }
+
+    pub(crate) async fn put(
+        &self,
+        path: &str,
+        parameters: Parameters,
+        body: Vec<u8>,
+    ) -> Result<Answer, Failure> {
+        self.send(reqwest::Method::PUT, "Put", path, parameters, body).await
+    }
+
+    pub(crate) async fn delete(&self, path: &str, parameters: Parameters) -> Result<Answer, Failure> {
+        self.send(reqwest::Method::DELETE, "Delete", path, parameters, Vec::new()).await
+    }
+
+    async fn send(
+        &self,
+        method: reqwest::Method,
+        word: &'static str,
+        path: &str,
+        parameters: Parameters,
+        body: Vec<u8>,
+    ) -> Result<Answer, Failure> {
+        let parameters = parameters.unless_empty("dc", &self.options.datacenter).written();
+        let url = format!("{}{}{parameters}", self.base, utf8_percent_encode(path, PATH));
+        let mut request = self.http.request(method, &url).body(body);
+        if !self.options.token.is_empty() {
+            request = request.header("X-Consul-Token", &self.options.token);
+        }
+        let unreachable = |error: &reqwest::Error| Failure::Unreachable {
+            method: word,
+            url: url.clone(),
+            reason: innermost(error),
+        };
+        let response = request.send().await.map_err(|error| unreachable(&error))?;
+        let status = response.status().as_u16();
+        let body = response.bytes().await.map_err(|error| unreachable(&error))?.to_vec();
+        if status == 200 || status == 404 && body.is_empty() {
+            return Ok(Answer { status, body });
+        }
+        let message = String::from_utf8_lossy(&body).trim_end().to_owned();
+        Err(Failure::Refused { status, message })
+    }
+}
+
+/// The deepest cause: what the operating system said.
+fn innermost(error: &reqwest::Error) -> String {
+    let mut cause: &dyn std::error::Error = error;
+    while let Some(deeper) = cause.source() {
+        cause = deeper;
+    }
+    cause.to_string()
+}

@@ -1,1 +1,123 @@
-//! room
+//! What only servers do: answer reads, carry out writes, and, while leading, keep the catalog in
+//! step with the gossip pool.
+//!
+//! [`Server::read`] owns the blocking-query loop and [`Server::write`] the way of a command into
+//! the log; both authorize and validate here, since the agent that forwarded a request is not
+//! trusted to have done so. [`duties`] are what a leader does unasked: [`duties::plan`] says what
+//! the catalog lacks of the members, [`duties::run`] writes it.
+//!
+//! Nothing here knows HTTP or DNS, and nothing but the store decides what a command does.
+
+pub mod duties;
+mod prepare;
+mod read;
+mod write;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use lictor_acl::Resolver;
+use lictor_consensus::Consensus;
+use lictor_model::local::RaftServers;
+use lictor_model::{Datacenter, Error, Result};
+use lictor_store::Store;
+use tokio_util::sync::CancellationToken;
+
+/// How a server answers.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Its datacenter.
+    pub datacenter: Datacenter,
+    /// How long a blocking query waits if it does not say.
+    pub default_query_time: Duration,
+    /// How long a blocking query waits at the most.
+    pub max_query_time: Duration,
+    /// How long a request waits for a leader to be there.
+    pub hold_timeout: Duration,
+}
+
+/// One server.
+pub struct Server {
+    settings: Settings,
+    consensus: Arc<Consensus>,
+    store: Arc<Store>,
+    resolver: Resolver,
+    /// Whether this server, while leading, has put itself into the catalog. Until then it does
+    /// not call itself leader: who sees a leader expects to see its node too.
+    is_registered: AtomicBool,
+    stop: CancellationToken,
+}
+
+impl Server {
+    /// A server on an open log. Requests that wait end when `stop` is cancelled.
+    #[must_use]
+    pub fn new(
+        settings: Settings,
+        consensus: Arc<Consensus>,
+        store: Arc<Store>,
+        stop: CancellationToken,
+    ) -> Self {
+        Self {
+            settings,
+            consensus,
+            store,
+            resolver: Resolver::default(),
+            is_registered: AtomicBool::new(false),
+            stop,
+        }
+    }
+
+    /// The leader's address for requests between agents, once it can be relied on.
+    #[must_use]
+    pub fn leader(&self) -> Option<SocketAddr> {
+        let leader = self.consensus.leader()?;
+        let is_settled = !self.consensus.is_leader() || self.is_registered.load(Ordering::Acquire);
+        is_settled.then_some(leader.address)
+    }
+
+    /// The servers that Raft counts.
+    #[must_use]
+    pub fn servers(&self) -> RaftServers {
+        self.consensus.servers()
+    }
+
+    /// Where this server's log is.
+    #[must_use]
+    pub fn raft_status(&self) -> lictor_consensus::Status {
+        self.consensus.status()
+    }
+
+    /// Checks that a request is for this datacenter.
+    ///
+    /// # Errors
+    /// [`NoPath`](lictor_model::Code::NoPath) for any other.
+    pub fn check_datacenter(&self, wanted: Option<&Datacenter>) -> Result<()> {
+        match wanted {
+            Some(wanted) if !wanted.is_empty() && *wanted != self.settings.datacenter => {
+                Err(Error::no_path())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    pub(crate) fn mark_registered(&self, is_registered: bool) {
+        self.is_registered.store(is_registered, Ordering::Release);
+    }
+
+    /// Waits until this server leads and knows all that was acknowledged, for as long as a
+    /// request may be held.
+    async fn until_established(&self) -> Result<()> {
+        let mut leadership = self.consensus.subscribe_leadership();
+        let established = leadership.wait_for(|leadership| leadership.established);
+        tokio::select! {
+            () = self.stop.cancelled() => Err(Error::stopping()),
+            waited = tokio::time::timeout(self.settings.hold_timeout, established) => match waited {
+                Ok(Ok(_)) => Ok(()),
+                Ok(Err(_)) => Err(Error::stopping()),
+                Err(_) => Err(Error::no_leader()),
+            },
+        }
+    }
+}
