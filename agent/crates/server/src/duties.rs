@@ -51,15 +51,10 @@ fn for_member(member: &Member, snapshot: &Snapshot) -> Option<Command> {
     }
 }
 
-fn registration(
-    member: &Member,
-    snapshot: &Snapshot,
-    (output, status): (&str, Status),
-) -> Option<Command> {
+fn registration(member: &Member, snapshot: &Snapshot, (output, status): (&str, Status)) -> Option<Command> {
     let node = snapshot.node(&member.name);
     let id = member.tags.get("id").map(String::as_str).unwrap_or_default();
-    let node_is_right =
-        node.is_some_and(|node| node.address == member.addr && node.id.as_str() == id);
+    let node_is_right = node.is_some_and(|node| node.address == member.addr && node.id.as_str() == id);
     // A member that was never seen alive is none of the catalog's business.
     if node.is_none() && status != Status::Passing {
         return None;
@@ -67,13 +62,10 @@ fn registration(
     let name = fold(&member.name);
     let service = server_service(member);
     let service_is_right = service.as_ref().is_none_or(|service| {
-        snapshot
-            .services_of(&name)
-            .any(|known| known.id == service.id && known.same_as(service))
+        snapshot.services_of(&name).any(|known| known.id == service.id && known.same_as(service))
     });
-    let check_is_right = snapshot
-        .checks_of(&name)
-        .any(|check| check.id.as_str() == SERF_HEALTH && check.status == status);
+    let check_is_right =
+        snapshot.checks_of(&name).any(|check| check.id.as_str() == SERF_HEALTH && check.status == status);
     if node_is_right && service_is_right && check_is_right {
         return None;
     }
@@ -133,8 +125,7 @@ fn strays<'a>(members: &'a [Member], snapshot: &'a Snapshot) -> impl Iterator<It
     snapshot.nodes().filter_map(move |node| {
         let name = fold(node.name.as_str());
         let is_member = members.iter().any(|member| fold(&member.name) == name);
-        let was_member =
-            snapshot.checks_of(&name).any(|check| check.id.as_str() == SERF_HEALTH);
+        let was_member = snapshot.checks_of(&name).any(|check| check.id.as_str() == SERF_HEALTH);
         (was_member && !is_member).then(|| removal(node.name.clone()))
     })
 }

@@ -10,11 +10,7 @@ use lictor_model::{CheckId, Code, Datacenter, Error, NodeId, Result, ServiceId};
 /// The longest key accepted, in bytes: what fits into a URL that everything on the way accepts.
 const MAX_KEY: usize = 4096;
 
-pub(crate) fn prepare(
-    command: &mut Command,
-    authorizer: &Authorizer,
-    datacenter: &Datacenter,
-) -> Result<()> {
+pub(crate) fn prepare(command: &mut Command, authorizer: &Authorizer, datacenter: &Datacenter) -> Result<()> {
     match command {
         Command::Register(registration) => register(registration, authorizer, datacenter),
         Command::Deregister(deregistration) => deregister(deregistration, authorizer, datacenter),
@@ -22,11 +18,7 @@ pub(crate) fn prepare(
     }
 }
 
-fn register(
-    registration: &mut Registration,
-    authorizer: &Authorizer,
-    datacenter: &Datacenter,
-) -> Result<()> {
+fn register(registration: &mut Registration, authorizer: &Authorizer, datacenter: &Datacenter) -> Result<()> {
     own_datacenter(&mut registration.datacenter, datacenter)?;
     if registration.node.is_empty() {
         return Err(Error::failed("Must provide node"));

@@ -1,8 +1,8 @@
 //! Writes.
 
 use lictor_consensus::ProposeError;
-use lictor_model::{Error, Result};
 use lictor_model::command::{Command, Outcome, WriteOptions};
+use lictor_model::{Error, Result};
 
 use crate::{Server, prepare};
 

@@ -1,0 +1,117 @@
+use lictor_model::RaftIndex;
+use lictor_store::Store;
+use proptest::prelude::*;
+
+use super::*;
+
+fn member(name: &str, status: MemberStatus, role: &str) -> Member {
+    let tags = [("role", role), ("id", ""), ("port", "8300")];
+    Member {
+        name: name.to_owned(),
+        addr: "127.0.0.1".to_owned(),
+        port: 8301,
+        tags: tags.into_iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect(),
+        status,
+        protocol_min: 1,
+        protocol_max: 5,
+        protocol_cur: 2,
+        delegate_min: 2,
+        delegate_max: 5,
+        delegate_cur: 4,
+    }
+}
+
+fn carry_out(store: &Store, members: &[Member], index: &mut u64) -> usize {
+    let commands = plan(members, &store.snapshot());
+    let count = commands.len();
+    for mut command in commands {
+        *index += 1;
+        let authorizer = lictor_acl::Authorizer::agent();
+        crate::prepare::prepare(&mut command, &authorizer, &"dc1".into()).unwrap();
+        store.apply([(RaftIndex(*index), command)]);
+    }
+    count
+}
+
+fn serf_health(store: &Store, node: &str) -> Option<Status> {
+    let snapshot = store.snapshot();
+    snapshot.checks_of(&fold(node)).find(|check| check.id.as_str() == SERF_HEALTH).map(|check| check.status)
+}
+
+#[test]
+fn members_come_fail_and_go() {
+    let (store, mut index) = (Store::new(), 1);
+    let mut members =
+        vec![member("s1", MemberStatus::Alive, "consul"), member("c1", MemberStatus::Alive, "node")];
+    assert_eq!(carry_out(&store, &members, &mut index), 2);
+    assert_eq!(serf_health(&store, "s1"), Some(Status::Passing));
+    let snapshot = store.snapshot();
+    let services: Vec<_> = snapshot.services_of(&fold("s1")).map(|service| service.port).collect();
+    assert_eq!(services, [8300]);
+    assert_eq!(snapshot.services_of(&fold("c1")).count(), 0);
+    members[1].status = MemberStatus::Failed;
+    assert_eq!(carry_out(&store, &members, &mut index), 1);
+    assert_eq!(serf_health(&store, "c1"), Some(Status::Critical));
+    members[1].status = MemberStatus::Left;
+    assert_eq!(carry_out(&store, &members, &mut index), 1);
+    assert!(store.snapshot().node("c1").is_none());
+}
+
+#[test]
+fn what_the_agent_registered_of_its_node_stays() {
+    let (store, mut index) = (Store::new(), 1);
+    let members = [member("c1", MemberStatus::Alive, "node")];
+    carry_out(&store, &members, &mut index);
+    let rich = Registration {
+        node: "c1".into(),
+        address: "127.0.0.1".to_owned(),
+        node_meta: BTreeMap::from([("rack".to_owned(), "9".to_owned())]),
+        ..Registration::default()
+    };
+    store.apply([(RaftIndex(100), Command::Register(Box::new(rich)))]);
+    let moved = Member { addr: "127.0.0.2".to_owned(), ..members[0].clone() };
+    index = 100;
+    assert_eq!(carry_out(&store, &[moved], &mut index), 1);
+    let node = store.snapshot().node("c1").cloned().unwrap();
+    assert_eq!(node.address, "127.0.0.2");
+    assert_eq!(node.meta.get("rack").map(String::as_str), Some("9"));
+}
+
+#[test]
+fn former_members_go_and_nodes_that_never_were_members_stay() {
+    let (store, mut index) = (Store::new(), 1);
+    carry_out(&store, &[member("c1", MemberStatus::Alive, "node")], &mut index);
+    let external =
+        Registration { node: "external".into(), address: "10.0.0.9".to_owned(), ..Registration::default() };
+    index += 1;
+    store.apply([(RaftIndex(index), Command::Register(Box::new(external)))]);
+    assert_eq!(carry_out(&store, &[], &mut index), 1);
+    assert!(store.snapshot().node("c1").is_none());
+    assert!(store.snapshot().node("external").is_some());
+}
+
+proptest! {
+    /// Whatever the pool looked like before, one round is enough, and a second one writes nothing.
+    #[test]
+    fn one_round_is_enough(pools in prop::collection::vec(prop::collection::vec((0u8..4, 0u8..4), 0..5), 1..6)) {
+        let (store, mut index) = (Store::new(), 1);
+        for pool in pools {
+            let mut members: Vec<Member> = pool
+                .into_iter()
+                .map(|(name, status)| {
+                    let status = MemberStatus::try_from(status + 1).unwrap();
+                    member(&format!("n{name}"), status, if name == 0 { "consul" } else { "node" })
+                })
+                .collect();
+            members.sort_by(|a, b| a.name.cmp(&b.name));
+            members.dedup_by(|a, b| a.name == b.name);
+            carry_out(&store, &members, &mut index);
+            prop_assert_eq!(carry_out(&store, &members, &mut index), 0);
+            for member in &members {
+                if member.status == MemberStatus::Alive {
+                    prop_assert_eq!(serf_health(&store, &member.name), Some(Status::Passing));
+                }
+            }
+        }
+    }
+}
