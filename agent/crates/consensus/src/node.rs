@@ -121,12 +121,22 @@ impl Consensus {
         self.id
     }
 
-    /// Forms a cluster of this one server, unless it belongs to one already. Says whether it did.
+    /// Forms a cluster of this one server, unless it belongs to one already. Says whether it did;
+    /// if so, this server leads.
     ///
     /// # Errors
     /// If this server has stopped.
     pub async fn bootstrap(&self) -> Result<bool, ProposeError> {
-        self.bootstrap_with(BTreeMap::from([(self.id, self.node.clone())])).await
+        let formed = self.bootstrap_with(BTreeMap::from([(self.id, self.node.clone())])).await?;
+        if formed {
+            let mut leadership = self.leadership.clone();
+            let established = leadership.wait_for(|leadership| leadership.established);
+            // A disk that is this slow is no reason to fail: the cluster is formed.
+            if tokio::time::timeout(self.time_limit, established).await.is_err() {
+                tracing::warn!("this server formed a cluster of its own but does not lead it yet");
+            }
+        }
+        Ok(formed)
     }
 
     /// Forms a cluster of these servers, by Raft id, unless this one belongs to one already. The
@@ -159,7 +169,7 @@ impl Consensus {
             if self.raft.trigger().elect(false).await.is_err() {
                 break;
             }
-            let led = leadership.wait_for(|leadership| leadership.is_leader);
+            let led = leadership.wait_for(|leadership| leadership.established);
             if tokio::time::timeout(ELECT_AGAIN, led).await.is_ok() {
                 break;
             }
