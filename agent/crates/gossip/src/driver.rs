@@ -99,6 +99,7 @@ impl Gossip {
             figures: publish_figures,
             left: publish_left,
             joining: Vec::new(),
+            revision: 0,
         };
         let task = tokio::spawn(driver.run(receive_requests));
         Ok(Self {
@@ -235,7 +236,15 @@ struct Driver {
     members: watch::Sender<Arc<[Member]>>,
     figures: watch::Sender<Figures>,
     left: watch::Sender<bool>,
-    joining: Vec<mpsc::Sender<SocketAddr>>,
+    joining: Vec<Joining>,
+    /// Which revision of the members was published.
+    revision: u64,
+}
+
+/// A join that waits for its addresses to be met.
+struct Joining {
+    addresses: BTreeSet<SocketAddr>,
+    met: mpsc::Sender<SocketAddr>,
 }
 
 impl Driver {
@@ -257,10 +266,18 @@ impl Driver {
                 },
                 request = requests.recv() => match request {
                     Some(Request::Join(addresses, met)) => {
-                        self.joining.push(met);
+                        let waiting = addresses.iter().copied().collect();
+                        self.joining.push(Joining { addresses: waiting, met });
                         Input::Join(addresses)
                     }
-                    Some(Request::StopJoining(addresses)) => Input::StopJoining(addresses),
+                    Some(Request::StopJoining(mut addresses)) => {
+                        self.joining.retain(|join| !join.met.is_closed());
+                        // Another join may still want some of them.
+                        addresses.retain(|address| {
+                            !self.joining.iter().any(|join| join.addresses.contains(address))
+                        });
+                        Input::StopJoining(addresses)
+                    }
                     Some(Request::SetTags(tags, done)) => {
                         let outcome = self.handle(Input::SetTags(tags));
                         let _ = done.send(outcome);
@@ -279,7 +296,7 @@ impl Driver {
 
     fn handle(&mut self, input: Input) -> Result<(), RecordError> {
         let outputs = self.pool.handle(input, self.clock.now())?;
-        let mut changed = false;
+        let mut left = false;
         for output in outputs {
             match output {
                 Output::Send { to, data } => {
@@ -289,31 +306,27 @@ impl Driver {
                     }
                 }
                 Output::Event(event) => {
-                    changed = true;
                     // Nobody may be interested yet.
                     let _ = self.events.send(event);
                 }
                 Output::Joined(address) => {
-                    // There is room for all that each join waits for; others ignore it.
-                    self.joining.retain(|met| !met.is_closed());
-                    for met in &self.joining {
-                        let _ = met.try_send(address);
+                    self.joining.retain(|join| !join.met.is_closed());
+                    for join in self.joining.iter().filter(|join| join.addresses.contains(&address)) {
+                        // There is room for all that it waits for.
+                        let _ = join.met.try_send(address);
                     }
                 }
-                Output::Left => {
-                    self.left.send_replace(true);
-                    changed = true;
-                }
+                Output::Left => left = true,
             }
         }
-        let members = self.pool.members();
-        self.members.send_if_modified(|published| {
-            let differs = changed || published.as_ref() != members.as_slice();
-            if differs {
-                *published = members.into();
-            }
-            differs
-        });
+        // A list is made only when it differs, not for every packet.
+        if self.pool.revision() != self.revision {
+            self.revision = self.pool.revision();
+            self.members.send_replace(self.pool.members().into());
+        }
+        if left {
+            self.left.send_replace(true);
+        }
         self.figures.send_replace(self.pool.figures());
         Ok(())
     }

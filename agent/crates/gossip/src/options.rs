@@ -12,7 +12,7 @@ pub struct Options {
     pub name: String,
     /// This node's id, by which others know it again after a restart.
     pub node_id: String,
-    /// Where others reach it. Port 0 stands for the port the socket gets.
+    /// Where others reach it, so never the unspecified address. Port 0 stands for the port the socket gets.
     pub advertise: SocketAddr,
     /// What it says of itself. Names and tags together may take about 900 bytes.
     pub tags: BTreeMap<String, String>,

@@ -169,6 +169,12 @@ impl Pool {
         self.table.members()
     }
 
+    /// Grows whenever [`Pool::members`] gives something else than before.
+    #[must_use]
+    pub fn revision(&self) -> u64 {
+        self.table.revision
+    }
+
     /// What has passed through.
     #[must_use]
     pub fn figures(&self) -> Figures {

@@ -48,6 +48,8 @@ pub(crate) struct Table {
     /// Members that may have changed since the last events.
     touched: BTreeSet<u64>,
     reaped: Vec<Member>,
+    /// Grows whenever [`Table::members`] would give something else.
+    pub(crate) revision: u64,
 }
 
 impl Table {
@@ -60,6 +62,7 @@ impl Table {
             entries: BTreeMap::from([(key, entry)]),
             touched: BTreeSet::from([key]),
             reaped: Vec::new(),
+            revision: 0,
         }
     }
 
@@ -136,6 +139,7 @@ impl Table {
     /// What has happened since the last call.
     pub(crate) fn changes(&mut self, now: Moment) -> Vec<MemberEvent> {
         let mut events: Vec<MemberEvent> = self.reaped.drain(..).map(MemberEvent::Reap).collect();
+        self.revision += events.len() as u64;
         for key in std::mem::take(&mut self.touched) {
             let Some(entry) = self.entries.get_mut(&key) else {
                 continue;
@@ -147,6 +151,10 @@ impl Table {
             let Some(member) = entry.member() else {
                 continue;
             };
+            if entry.told.as_ref() == Some(&member) {
+                continue;
+            }
+            self.revision += 1;
             events.extend(change(entry.told.as_ref(), &member));
             entry.told = Some(member);
         }
