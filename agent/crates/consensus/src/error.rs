@@ -48,6 +48,17 @@ pub enum ProposeError {
         /// What happened.
         reason: String,
     },
+    /// More is waiting to be agreed on than this server keeps in memory. Nothing was proposed.
+    #[error("too many writes are waiting to be agreed on, try again later")]
+    Overloaded,
+    /// The command is larger than the log takes.
+    #[error("a command of {size} bytes is too large, at most {limit} are possible")]
+    TooLarge {
+        /// Its size in bytes.
+        size: usize,
+        /// The largest size possible.
+        limit: usize,
+    },
     /// The command cannot be put into the log.
     #[error("the command cannot be encoded: {0}")]
     Invalid(String),
@@ -67,6 +78,8 @@ impl From<ProposeError> for Error {
         let code = match &error {
             ProposeError::NotLeader { .. } | ProposeError::Unavailable { .. } => return Self::no_leader(),
             ProposeError::Unknown { .. } => Code::Timeout,
+            ProposeError::Overloaded => Code::Overloaded,
+            ProposeError::TooLarge { .. } => Code::TooLarge,
             ProposeError::Invalid(_) => Code::InvalidArgument,
             ProposeError::Fatal(_) => Code::Unavailable,
         };

@@ -15,8 +15,9 @@
 //! * `snapshots/`: the newest two snapshots.
 //!
 //! After every [`Options::snapshot_threshold`] entries a snapshot is taken and the log is purged
-//! up to the one before, less [`Options::trailing_logs`]: disk use is bounded by two snapshots and
-//! the entries of about two thresholds, restart time by one snapshot and those entries.
+//! up to the one before, but [`Options::trailing_logs`] entries are always kept: disk use is
+//! bounded by two snapshots and the entries of about two thresholds, restart time by one snapshot
+//! and those entries. While a snapshot is written it is in memory as a whole.
 //!
 //! Where to start: [`mod@node`] is the server, [`mod@log`] how entries become durable,
 //! [`mod@machine`] how they reach the store, [`mod@network`] how servers talk.

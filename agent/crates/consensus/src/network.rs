@@ -29,6 +29,8 @@ pub(crate) use receive::Receiver;
 
 /// How much of a snapshot goes into one request.
 const CHUNK: usize = 512 * 1024;
+/// How many heartbeats a peer may take to write entries.
+const ENTRIES_PATIENCE: u32 = 10;
 /// How long one chunk may take.
 const CHUNK_LIMIT: Duration = Duration::from_secs(10);
 /// How long the last chunk may take, after which the snapshot is installed.
@@ -171,8 +173,11 @@ impl RaftNetworkV2<TypeConfig> for Peer {
         rpc: AppendEntriesRequest<TypeConfig>,
         option: RPCOption,
     ) -> Result<AppendEntriesResponse<TypeConfig>, RPCError<TypeConfig>> {
-        let message = Message::Append(rpc);
-        match self.call(Lane::Consensus, RPCTypes::AppendEntries, message, option.hard_ttl()).await? {
+        // openraft allows one heartbeat. That suits heartbeats, which have a connection of their own;
+        // entries have to be on the peer's disk before it answers.
+        let patience = if rpc.entries.is_empty() { 1 } else { ENTRIES_PATIENCE };
+        let limit = option.hard_ttl().saturating_mul(patience);
+        match self.call(Lane::Consensus, RPCTypes::AppendEntries, Message::Append(rpc), limit).await? {
             Answer::Append(response) => Ok(response),
             _ => Err(self.unexpected()),
         }

@@ -20,7 +20,7 @@ use openraft::errors::{
 use openraft::type_config::alias::WatchReceiverOf;
 use openraft::type_config::async_runtime::watch::WatchReceiver;
 use openraft::{Instant as _, ReadPolicy};
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
 
 use crate::error::{OpenError, ProposeError};
@@ -39,6 +39,13 @@ const ELECT_AGAIN: Duration = Duration::from_millis(250);
 /// How often it asks before it leaves that to Raft's own timer.
 const ELECT_ATTEMPTS: usize = 8;
 
+/// The largest command, such that it fits into one message between servers.
+const MAX_COMMAND: usize = 4 * 1024 * 1024;
+/// Commands that wait to be agreed on are counted in pieces of this many bytes.
+const PIECE: usize = 1024;
+/// How many such pieces may wait.
+const MAX_WAITING: usize = 64 * 1024;
+
 /// This server's part in the cluster's agreement. See the crate's front page.
 pub struct Consensus {
     id: u64,
@@ -53,6 +60,8 @@ pub struct Consensus {
     clock: SystemClock,
     /// When a leader was last heard, in milliseconds on the clock's scale plus one; 0: never.
     heard: AtomicU64,
+    /// Room for commands that wait to be agreed on.
+    room: Semaphore,
     running: Mutex<Option<Running>>,
 }
 
@@ -109,6 +118,7 @@ impl Consensus {
             time_limit: options.time_limit,
             clock: SystemClock::default(),
             heard: AtomicU64::new(0),
+            room: Semaphore::new(MAX_WAITING),
             running: Mutex::new(Some(Running { follow, writer })),
         });
         consensus.lead_if_alone().await;
@@ -121,12 +131,22 @@ impl Consensus {
         self.id
     }
 
-    /// Forms a cluster of this one server, unless it belongs to one already. Says whether it did.
+    /// Forms a cluster of this one server, unless it belongs to one already. Says whether it did;
+    /// if so, this server leads.
     ///
     /// # Errors
     /// If this server has stopped.
     pub async fn bootstrap(&self) -> Result<bool, ProposeError> {
-        self.bootstrap_with(BTreeMap::from([(self.id, self.node.clone())])).await
+        let formed = self.bootstrap_with(BTreeMap::from([(self.id, self.node.clone())])).await?;
+        if formed {
+            let mut leadership = self.leadership.clone();
+            let established = leadership.wait_for(|leadership| leadership.established);
+            // A disk that is this slow is no reason to fail: the cluster is formed.
+            if tokio::time::timeout(self.time_limit, established).await.is_err() {
+                tracing::warn!("this server formed a cluster of its own but does not lead it yet");
+            }
+        }
+        Ok(formed)
     }
 
     /// Forms a cluster of these servers, by Raft id, unless this one belongs to one already. The
@@ -159,7 +179,7 @@ impl Consensus {
             if self.raft.trigger().elect(false).await.is_err() {
                 break;
             }
-            let led = leadership.wait_for(|leadership| leadership.is_leader);
+            let led = leadership.wait_for(|leadership| leadership.established);
             if tokio::time::timeout(ELECT_AGAIN, led).await.is_ok() {
                 break;
             }
@@ -173,6 +193,12 @@ impl Consensus {
     /// See [`ProposeError`]; what was refused by the state machine is an [`Outcome`], not an error.
     pub async fn propose(&self, command: Command) -> Result<(RaftIndex, Outcome), ProposeError> {
         let payload = Payload::new(command).map_err(|error| ProposeError::Invalid(error.to_string()))?;
+        let size = payload.encoded().len();
+        if size > MAX_COMMAND {
+            return Err(ProposeError::TooLarge { size, limit: MAX_COMMAND });
+        }
+        let pieces = u32::try_from(size / PIECE + 1).unwrap_or(u32::MAX);
+        let _room = self.room.try_acquire_many(pieces).map_err(|_| ProposeError::Overloaded)?;
         let proposing = self.patiently(|| async {
             self.raft.client_write(payload.clone()).await.map_err(|error| match error {
                 RaftError::APIError(ClientWriteError::ForwardToLeader(forward)) => Refusal::Forward(forward),

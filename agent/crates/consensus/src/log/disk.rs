@@ -8,7 +8,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use lictor_sys::random;
+use lictor_sys::{file, random};
 use redb::backends::InMemoryBackend;
 use redb::{Database, Durability, ReadableDatabase, ReadableTable, TableDefinition, WriteTransaction};
 
@@ -173,6 +173,10 @@ fn open_database(path: Option<PathBuf>) -> Result<Database, redb::Error> {
         return Ok(builder.create_with_backend(InMemoryBackend::new())?);
     };
     let mut database = builder.create(&path)?;
+    // A new file is only as durable as the directories that name it.
+    for directory in path.ancestors().skip(1).take(2).filter(|directory| !directory.as_os_str().is_empty()) {
+        file::sync_dir(directory)?;
+    }
     let size = fs::metadata(&path)?.len();
     if size >= WORTH_COMPACTING {
         let look = database.begin_write()?;

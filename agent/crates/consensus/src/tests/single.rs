@@ -48,8 +48,8 @@ async fn a_new_server_leads_soon_and_says_who_it_is() {
         Err(ProposeError::NotLeader { leader: None })
     ));
     assert!(server.consensus.bootstrap().await.unwrap());
+    assert!(server.consensus.is_leader(), "can be written to at once");
     assert!(!server.consensus.bootstrap().await.unwrap());
-    tokio::time::timeout(Duration::from_secs(1), server.led()).await.expect("well under a second");
     assert!(server.consensus.is_leader() && server.consensus.lease_is_valid());
     assert_eq!(server.consensus.leader(), Some(peer(1)));
     assert_eq!(server.consensus.last_contact(), Some(Duration::ZERO));
@@ -62,6 +62,21 @@ async fn a_new_server_leads_soon_and_says_who_it_is() {
     assert_eq!(listed.last_index, index);
     server.consensus.shutdown().await;
     assert!(matches!(server.consensus.propose(set("a", "2")).await, Err(ProposeError::Fatal(_))));
+}
+
+#[tokio::test]
+async fn what_is_too_large_is_refused_and_the_rest_goes_on() {
+    let server = open(Storage::Memory, options(1)).await.unwrap();
+    server.consensus.bootstrap().await.unwrap();
+    let error = server.consensus.propose(set("a", &"x".repeat(5 << 20))).await.unwrap_err();
+    assert!(matches!(error, ProposeError::TooLarge { .. }), "{error}");
+    // Twenty times four megabytes is more than may wait.
+    let large = "x".repeat((4 << 20) - 1024);
+    let outcomes = join_all((0..20).map(|_| server.consensus.propose(set("a", &large)))).await;
+    let refused = outcomes.iter().filter(|outcome| **outcome == Err(ProposeError::Overloaded)).count();
+    assert_eq!(refused, 4);
+    server.put("a", "1").await;
+    server.consensus.shutdown().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

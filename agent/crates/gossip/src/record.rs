@@ -1,0 +1,125 @@
+//! What a member says of itself.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+
+use foca::Identity;
+use lictor_model::local::{Member, MemberStatus};
+use serde::{Deserialize, Serialize};
+
+/// The format of records that this build writes and reads.
+const FORMAT: u8 = 1;
+/// How large an encoded record may be. It has to fit into a packet beside other things.
+pub(crate) const MAX_RECORD: usize = 1000;
+
+/// Who a member is to foca, small because it is in every packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub(crate) struct Id {
+    pub(crate) address: SocketAddr,
+    /// Stands for the node id.
+    pub(crate) key: u64,
+    /// Grows with every start, and whenever others took this member for dead.
+    pub(crate) birth: u64,
+}
+
+impl Identity for Id {
+    type Addr = SocketAddr;
+
+    fn renew(&self) -> Option<Self> {
+        Some(Self { birth: self.birth.saturating_add(1), ..*self })
+    }
+
+    fn addr(&self) -> SocketAddr {
+        self.address
+    }
+
+    fn win_addr_conflict(&self, adversary: &Self) -> bool {
+        // The key only decides between two nodes that started in the same millisecond.
+        (self.birth, self.key) > (adversary.birth, adversary.key)
+    }
+}
+
+/// Why a member cannot say this of itself.
+#[derive(Debug, thiserror::Error)]
+pub enum RecordError {
+    /// It is too long.
+    #[error("name and tags take {0} bytes in gossip, at most {MAX_RECORD} are possible; use shorter tags")]
+    TooLong(usize),
+    /// It cannot be encoded.
+    #[error("name and tags cannot be encoded: {0}")]
+    Encode(#[from] rmp_serde::encode::Error),
+}
+
+/// What a member says of itself, with short names on the wire: it has to fit into a packet.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Record {
+    #[serde(rename = "i")]
+    pub(crate) id: Id,
+    /// The greater one is newer.
+    #[serde(rename = "v")]
+    pub(crate) version: u64,
+    #[serde(rename = "n")]
+    pub(crate) name: String,
+    #[serde(rename = "t", default)]
+    pub(crate) tags: BTreeMap<String, String>,
+    /// Whether it is leaving, so that it has not failed when it stops answering.
+    #[serde(rename = "l", default)]
+    pub(crate) leaving: bool,
+    #[serde(rename = "p", default)]
+    pub(crate) protocols: Protocols,
+}
+
+/// The protocols a member understands and speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Protocols(u8, u8, u8, u8, u8, u8);
+
+impl Default for Protocols {
+    fn default() -> Self {
+        Self(1, 5, 2, 2, 5, 4)
+    }
+}
+
+impl Record {
+    pub(crate) fn encode(&self) -> Result<Vec<u8>, RecordError> {
+        let mut bytes = vec![FORMAT];
+        rmp_serde::encode::write_named(&mut bytes, self)?;
+        if bytes.len() > MAX_RECORD {
+            return Err(RecordError::TooLong(bytes.len()));
+        }
+        Ok(bytes)
+    }
+
+    /// Reads a record; `None` if it makes no sense to this build.
+    pub(crate) fn decode(bytes: &[u8]) -> Option<Self> {
+        let (format, body) = bytes.split_first()?;
+        if *format != FORMAT || bytes.len() > MAX_RECORD {
+            return None;
+        }
+        rmp_serde::from_slice(body).ok()
+    }
+
+    pub(crate) fn member(&self, status: MemberStatus) -> Member {
+        let Protocols(protocol_min, protocol_max, protocol_cur, delegate_min, delegate_max, delegate_cur) =
+            self.protocols;
+        Member {
+            name: self.name.clone(),
+            addr: self.id.address.ip().to_string(),
+            port: self.id.address.port(),
+            tags: self.tags.clone(),
+            status,
+            protocol_min,
+            protocol_max,
+            protocol_cur,
+            delegate_min,
+            delegate_max,
+            delegate_cur,
+        }
+    }
+}
+
+/// Stands for a node id where there is no room for it: FNV-1a, which every build computes alike.
+pub(crate) fn key_of(node_id: &str) -> u64 {
+    node_id
+        .bytes()
+        .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+}
