@@ -4,6 +4,16 @@ use std::time::Duration;
 
 use crate::probe::{Timings, TlsOptions};
 
+/// An end of a body.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum End {
+    /// The first bytes.
+    #[default]
+    Head,
+    /// The last bytes.
+    Tail,
+}
+
 /// What to send.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Request {
@@ -21,6 +31,8 @@ pub struct Request {
     pub max_redirects: u32,
     /// How many bytes of the answer's body to keep.
     pub body_limit: u32,
+    /// Which end of a longer body to keep.
+    pub body_end: End,
     /// A time within which all of it must be done; what is left of the run's own if none.
     pub timeout: Option<Duration>,
 }
@@ -36,6 +48,7 @@ impl Request {
             tls: TlsOptions::default(),
             max_redirects: 10,
             body_limit: 4096,
+            body_end: End::Head,
             timeout: None,
         }
     }
@@ -65,13 +78,13 @@ impl Request {
 pub struct Response {
     /// The status code.
     pub status: u16,
-    /// The usual text for that code; empty for codes that have none.
+    /// The text that came with it; may be empty.
     pub reason: String,
     /// The headers in order.
     pub headers: Vec<(String, String)>,
     /// The body, or as much of it as was to be kept.
     pub body: Vec<u8>,
-    /// Whether the body was longer than what was kept.
+    /// Whether this is not the whole body: it was longer, or ended before its time.
     pub truncated: bool,
     /// The URL that gave the answer, after redirects.
     pub url: String,

@@ -52,7 +52,7 @@ pub mod udp;
 
 pub use ctx::{Ctx, Host, Level};
 pub use event::Event;
-pub use lictor_plugin_sdk_macros::{Schema, check, on_event};
+pub use lictor_plugin_sdk_macros::{check, on_event};
 pub use outcome::{Fault, Metric, Status, Verdict};
 pub use plugin::{CheckPlugin, Descriptor, EventPlugin};
 pub use probe::{Misbehaviour, ProbeError, TargetFault, Timings, TlsOptions};

@@ -154,6 +154,10 @@ impl From<&http::Request> for wit::http::Request {
             tls: (&request.tls).into(),
             max_redirects: request.max_redirects,
             body_limit: request.body_limit,
+            body_end: match request.body_end {
+                http::End::Head => wit::http::End::Head,
+                http::End::Tail => wit::http::End::Tail,
+            },
             timeout_ms: millis(request.timeout),
             options: Vec::new(),
         }

@@ -86,6 +86,8 @@ fn request(config: Config, method: String) -> http::Request {
         },
         max_redirects: if config.disable_redirects { 0 } else { MAX_REDIRECTS },
         body_limit: config.output_max_size.filter(|size| *size > 0).unwrap_or(OUTPUT_MAX_SIZE),
+        // What went wrong tends to stand at the end.
+        body_end: http::End::Tail,
         timeout: None,
     }
 }

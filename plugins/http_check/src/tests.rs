@@ -52,6 +52,7 @@ fn the_request_is_what_the_configuration_says() {
         tls: TlsOptions { verify: false, server_name: Some("n".into()) },
         max_redirects: 0,
         body_limit: 50,
+        body_end: http::End::Tail,
         timeout: None,
     };
     assert_eq!(host.http_requests(), [expected]);

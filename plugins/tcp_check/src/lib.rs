@@ -54,7 +54,7 @@ fn complaint(address: &str, kind: &Misbehaviour, message: &str) -> String {
     match kind {
         Misbehaviour::Refused | Misbehaviour::Unreachable => format!("dial tcp {address}: connect: {message}"),
         Misbehaviour::TimedOut => format!("dial tcp {address}: i/o timeout"),
-        Misbehaviour::NameNotFound => format!("dial tcp: lookup {message}"),
+        Misbehaviour::NameNotFound => format!("dial tcp: {message}"),
         _ => format!("dial tcp {address}: {message}"),
     }
 }
