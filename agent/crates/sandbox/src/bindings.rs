@@ -24,7 +24,6 @@ mod generated {
     });
 }
 
-pub(crate) use generated::exports::lictor::plugin::checker;
 pub(crate) use generated::lictor::plugin::{dns, exec, http, log, tcp, tls, types, udp};
 pub(crate) use generated::{HealthCheck, HealthCheckPre};
 

@@ -93,6 +93,7 @@ impl Pattern {
     /// Whether everything in `other` is in this one.
     pub(super) fn covers(&self, other: &Self) -> bool {
         let host = match (&self.host, &other.host) {
+            (Host::Any, Host::Exactly(theirs)) => !leads_inside(theirs),
             (Host::Any, _) => true,
             (Host::Below(own), Host::Below(theirs)) => theirs.ends_with(own.as_str()),
             (own, Host::Exactly(theirs)) => own.matches(theirs),
@@ -115,6 +116,11 @@ impl Pattern {
             _ => Reach::Public,
         }
     }
+}
+
+/// Whether a host is an address that only its own text may grant.
+fn leads_inside(host: &str) -> bool {
+    host.parse::<IpAddr>().is_ok_and(|address| !Reach::Public.permits(address))
 }
 
 impl Host {

@@ -84,3 +84,10 @@ fn a_pattern_that_names_one_address_means_it() {
     grants.add_allowed(&json!({"tcp": ["127.0.0.1:9000"]}), &bounds).unwrap();
     assert_eq!(grants.check(Door::Tcp, "127.0.0.1", 9000), Ok(Reach::Anywhere));
 }
+
+#[test]
+fn a_wide_bound_does_not_cover_an_address_inside() {
+    let bounds = Bounds { tcp: vec!["*:*".into()], ..Bounds::default() };
+    assert!(Grants::default().add_allowed(&json!({"tcp": ["127.0.0.1:22"]}), &bounds).is_err());
+    assert!(Grants::default().add_allowed(&json!({"tcp": ["10.0.0.1:22"]}), &bounds).is_ok());
+}
