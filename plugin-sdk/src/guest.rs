@@ -11,7 +11,14 @@ use crate::probe::ProbeError;
 use crate::{dns, exec, http, tcp, tls, udp};
 
 /// Bindings of the world `health-check`.
-#[allow(missing_docs, unsafe_code, unused_qualifications, clippy::all, clippy::pedantic, reason = "generated")]
+#[allow(
+    missing_docs,
+    unsafe_code,
+    unused_qualifications,
+    clippy::all,
+    clippy::pedantic,
+    reason = "generated"
+)]
 pub mod check_world {
     wit_bindgen::generate!({
         world: "health-check",
@@ -24,7 +31,14 @@ pub mod check_world {
 }
 
 /// Bindings of the world `event-handler`; all that both worlds share is in the other module.
-#[allow(missing_docs, unsafe_code, unused_qualifications, clippy::all, clippy::pedantic, reason = "generated")]
+#[allow(
+    missing_docs,
+    unsafe_code,
+    unused_qualifications,
+    clippy::all,
+    clippy::pedantic,
+    reason = "generated"
+)]
 pub mod event_world {
     wit_bindgen::generate!({
         world: "event-handler",

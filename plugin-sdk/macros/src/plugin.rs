@@ -70,7 +70,8 @@ pub(crate) fn expand(attributes: TokenStream, item: TokenStream, world: World) -
     let fallback = ident.to_string();
     let name = attributes.name.map_or_else(|| quote!(#fallback), |value| quote!(#value));
     let summary = attributes.summary.map_or_else(|| quote!(#fallback), |value| quote!(#value));
-    let version = attributes.version.map_or_else(|| quote!(env!("CARGO_PKG_VERSION")), |value| quote!(#value));
+    let version =
+        attributes.version.map_or_else(|| quote!(env!("CARGO_PKG_VERSION")), |value| quote!(#value));
     let needs = attributes.needs;
     let config = config_type(&function, if matches!(world, World::Check) { 2 } else { 3 })?;
     let plugin = format_ident!("Plugin");

@@ -66,7 +66,11 @@ fn read_field(field: &Field) -> Result<FieldInfo> {
     for attribute in &field.attrs {
         if attribute.path().is_ident("serde") {
             attribute.parse_nested_meta(|meta| {
-                let value = if meta.input.peek(syn::Token![=]) { Some(meta.value()?.parse::<LitStr>()?) } else { None };
+                let value = if meta.input.peek(syn::Token![=]) {
+                    Some(meta.value()?.parse::<LitStr>()?)
+                } else {
+                    None
+                };
                 if meta.path.is_ident("default") {
                     info.defaulted = true;
                 } else if let (true, Some(name)) = (meta.path.is_ident("rename"), value) {

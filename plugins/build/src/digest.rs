@@ -17,10 +17,7 @@ const SHARED: &[&str] = &["wit", "plugin-sdk", "plugins/Cargo.toml", "plugins/Ca
 
 /// Whether a file makes a difference to the component.
 fn is_source(path: &Path) -> bool {
-    matches!(
-        path.extension().and_then(|extension| extension.to_str()),
-        Some("rs" | "toml" | "lock" | "wit")
-    )
+    matches!(path.extension().and_then(|extension| extension.to_str()), Some("rs" | "toml" | "lock" | "wit"))
 }
 
 fn collect(root: &Path, path: &Path, files: &mut Vec<PathBuf>) -> Result<()> {

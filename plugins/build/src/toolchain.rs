@@ -88,6 +88,9 @@ fn remappings(root: &Path) -> Result<String> {
         flags.push(format!("--remap-path-prefix={}=/cargo", home.display()));
     }
     flags.push(format!("--remap-path-prefix={DEBIAN_SOURCES}=/rustc"));
-    flags.push(format!("--remap-path-prefix={}=/rustc", std::fs::canonicalize(DEBIAN_SOURCES).unwrap_or_else(|_| DEBIAN_SOURCES.into()).display()));
+    flags.push(format!(
+        "--remap-path-prefix={}=/rustc",
+        std::fs::canonicalize(DEBIAN_SOURCES).unwrap_or_else(|_| DEBIAN_SOURCES.into()).display()
+    ));
     Ok(flags.join(" "))
 }

@@ -45,9 +45,14 @@ fn the_request_is_what_the_configuration_says() {
     let expected = http::Request {
         method: "PUT".into(),
         url: "https://h/".into(),
-        headers: [("X-Probe", "a"), ("X-Probe", "b"), ("accept", "*/*"), ("User-Agent", "Consul Health Check")]
-            .map(|(name, value)| (name.to_owned(), value.to_owned()))
-            .into(),
+        headers: [
+            ("X-Probe", "a"),
+            ("X-Probe", "b"),
+            ("accept", "*/*"),
+            ("User-Agent", "Consul Health Check"),
+        ]
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .into(),
         body: Some(b"ping".to_vec()),
         tls: TlsOptions { verify: false, server_name: Some("n".into()) },
         max_redirects: 0,

@@ -42,9 +42,7 @@ pub fn tcp_check(ctx: &Ctx<'_>, config: Config) -> Result<Verdict, Fault> {
         Err(ProbeError::Target(fault)) => {
             Ok(Verdict::critical(complaint(&config.address, &fault.kind, &fault.message)))
         }
-        Err(ProbeError::Invalid(message)) => {
-            Ok(Verdict::critical(format!("dial tcp: {message}")))
-        }
+        Err(ProbeError::Invalid(message)) => Ok(Verdict::critical(format!("dial tcp: {message}"))),
         Err(error) => Err(error.into()),
     }
 }
@@ -52,7 +50,9 @@ pub fn tcp_check(ctx: &Ctx<'_>, config: Config) -> Result<Verdict, Fault> {
 /// The failure in the words that existing tools look for.
 fn complaint(address: &str, kind: &Misbehaviour, message: &str) -> String {
     match kind {
-        Misbehaviour::Refused | Misbehaviour::Unreachable => format!("dial tcp {address}: connect: {message}"),
+        Misbehaviour::Refused | Misbehaviour::Unreachable => {
+            format!("dial tcp {address}: connect: {message}")
+        }
         Misbehaviour::TimedOut => format!("dial tcp {address}: i/o timeout"),
         Misbehaviour::NameNotFound => format!("dial tcp: {message}"),
         _ => format!("dial tcp {address}: {message}"),

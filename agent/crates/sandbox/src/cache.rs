@@ -83,7 +83,9 @@ impl Cache {
         // SAFETY: see the reason above; wasmtime itself checks version and settings.
         let component = unsafe { Component::deserialize_file(engine, &code) };
         component
-            .inspect_err(|error| tracing::warn!(path = %code.display(), %error, "a compiled plugin does not load"))
+            .inspect_err(
+                |error| tracing::warn!(path = %code.display(), %error, "a compiled plugin does not load"),
+            )
             .ok()
     }
 

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use lictor_model::check::Status;
 use lictor_model::probe::Finding;
 
 /// What one plugin did since the agent started.
@@ -46,7 +45,9 @@ impl Figures {
     pub(crate) fn note(&self, finding: &Finding, took: Duration) {
         let mut figures = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         match finding {
-            Finding::Verdict(verdict) => *figures.verdicts.entry(Status::as_str(verdict.status)).or_default() += 1,
+            Finding::Verdict(verdict) => {
+                *figures.verdicts.entry(verdict.status.as_str()).or_default() += 1;
+            }
             Finding::Unknown { reason, .. } => *figures.unknown.entry(reason.as_str()).or_default() += 1,
             Finding::Late => {
                 figures.late += 1;
@@ -56,7 +57,8 @@ impl Figures {
         figures.runs += 1;
         figures.total_time = figures.total_time.saturating_add(took);
         figures.longest = figures.longest.max(took);
-        let place = BUCKETS.iter().position(|end| took <= Duration::from_millis(*end)).unwrap_or(BUCKETS.len());
+        let place =
+            BUCKETS.iter().position(|end| took <= Duration::from_millis(*end)).unwrap_or(BUCKETS.len());
         if let Some(count) = figures.buckets.get_mut(place) {
             *count += 1;
         }

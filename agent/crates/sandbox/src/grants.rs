@@ -109,12 +109,13 @@ impl Grants {
                     ));
                 }
             };
-            let bounds: Vec<Pattern> = bounds.iter().filter_map(|text| Pattern::parse(door, text).ok()).collect();
+            let bounds: Vec<Pattern> =
+                bounds.iter().filter_map(|text| Pattern::parse(door, text).ok()).collect();
             let list = value.as_array().ok_or_else(|| format!("check allow: {key:?} must be a list"))?;
             for item in list {
                 let text = item.as_str().ok_or_else(|| format!("check allow: {key:?} must list texts"))?;
-                let pattern =
-                    Pattern::parse(door, text).map_err(|error| format!("check allow: {key} {text:?} {error}"))?;
+                let pattern = Pattern::parse(door, text)
+                    .map_err(|error| format!("check allow: {key} {text:?} {error}"))?;
                 if !bounds.iter().any(|bound| bound.covers(&pattern)) {
                     return Err(beyond(key, text));
                 }
@@ -127,7 +128,11 @@ impl Grants {
     /// Whether a host and port may be reached, and at which addresses.
     pub(crate) fn check(&self, door: Door, host: &str, port: u16) -> Result<Reach, String> {
         let host = normal_host(host);
-        if self.literals.iter().any(|literal| literal.door == door && literal.host == host && literal.port == port) {
+        if self
+            .literals
+            .iter()
+            .any(|literal| literal.door == door && literal.host == host && literal.port == port)
+        {
             return Ok(Reach::Anywhere);
         }
         let pattern = self.patterns.iter().find(|pattern| pattern.matches(door, &host, port));
@@ -137,9 +142,8 @@ impl Grants {
     /// Whether a URL may be requested, and at which addresses; `redirected` if the peer chose it.
     pub(crate) fn check_url(&self, url: &Url, redirected: bool) -> Result<Reach, String> {
         let Some((host, port)) = url_place(url) else { return Err(format!("{url} names no host")) };
-        let granted = |literal: &&Literal| {
-            literal.door == Door::Http && literal.host == host && literal.port == port
-        };
+        let granted =
+            |literal: &&Literal| literal.door == Door::Http && literal.host == host && literal.port == port;
         if self.literals.iter().any(|literal| granted(&literal)) {
             return Ok(Reach::Anywhere);
         }
@@ -161,8 +165,10 @@ impl Grants {
 
     /// One grant a line, for people.
     pub(crate) fn lines(&self) -> Vec<String> {
-        let literals =
-            self.literals.iter().map(|grant| format!("{} {}", grant.door.as_str(), place(&grant.host, grant.port)));
+        let literals = self
+            .literals
+            .iter()
+            .map(|grant| format!("{} {}", grant.door.as_str(), place(&grant.host, grant.port)));
         let patterns = self.patterns.iter().map(Pattern::to_string);
         let redirects = self.redirects.then(|| "http redirects".to_owned());
         literals.chain(patterns).chain(redirects).collect()

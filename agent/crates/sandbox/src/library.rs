@@ -44,7 +44,8 @@ pub(crate) fn find(plugin_dir: Option<&Path>, program: &Program) -> Result<(Stri
         return Ok((called, Source::File(path)));
     }
     // What is built in cannot be replaced by a file of the same name: definitions mean it.
-    let built_in = BUILT_IN.iter().find(|(file, _)| *file == name || file.strip_suffix(".wasm") == Some(name));
+    let built_in =
+        BUILT_IN.iter().find(|(file, _)| *file == name || file.strip_suffix(".wasm") == Some(name));
     if let Some((file, bytes)) = built_in {
         return Ok(((*file).to_owned(), Source::BuiltIn(bytes)));
     }

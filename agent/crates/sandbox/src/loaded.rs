@@ -137,8 +137,9 @@ async fn finish(host: &Arc<Host>, file: &str, digest: String, component: &Compon
         .linker
         .instantiate_pre(component)
         .map_err(|error| refuse(file, format_args!("imports what this agent does not offer: {error:#}")))?;
-    let pre = HealthCheckPre::new(pre)
-        .map_err(|error| refuse(file, format_args!("is not a health check as this agent knows them: {error:#}")))?;
+    let pre = HealthCheckPre::new(pre).map_err(|error| {
+        refuse(file, format_args!("is not a health check as this agent knows them: {error:#}"))
+    })?;
     let descriptor = run::describe(host, &pre, file, DESCRIBE_TIME)
         .await
         .map_err(|(_, message)| refuse(file, format_args!("does not describe itself: {message}")))?;
@@ -155,7 +156,10 @@ fn check_world(host: &Host, file: &str, component: &Component) -> Result<()> {
         return Err(refuse(file, "is an event handler, not a health check"));
     }
     let exports = if exports.is_empty() { "nothing".to_owned() } else { exports.join(", ") };
-    Err(refuse(file, format_args!("is not a health check: it exports {exports}, not lictor:plugin/checker@1.0.0")))
+    Err(refuse(
+        file,
+        format_args!("is not a health check: it exports {exports}, not lictor:plugin/checker@1.0.0"),
+    ))
 }
 
 fn understand(
@@ -172,7 +176,9 @@ fn understand(
     let needs = descriptor
         .needs
         .iter()
-        .map(|need| Need::parse(need).map_err(|error| refuse(file, format_args!("its need {need:?} {error}"))))
+        .map(|need| {
+            Need::parse(need).map_err(|error| refuse(file, format_args!("its need {need:?} {error}")))
+        })
         .collect::<Result<Vec<_>>>()?;
     Ok(Loaded {
         pre,

@@ -60,7 +60,10 @@ impl Need {
                 Part::Config(field) => config_values(config, field),
                 Part::Target(field) => target_value(target, field).into_iter().collect(),
             };
-            texts = texts.iter().flat_map(|text| values.iter().map(move |value| format!("{text}{value}"))).collect();
+            texts = texts
+                .iter()
+                .flat_map(|text| values.iter().map(move |value| format!("{text}{value}")))
+                .collect();
         }
         texts.into_iter().map(|text| (self.door, text)).collect()
     }
@@ -133,8 +136,14 @@ mod tests {
     fn templates_are_filled_from_the_definition() {
         assert_eq!(fill("http {config.url}", &json!({"url": "http://a/"})), ["http://a/"]);
         assert_eq!(fill("tcp {target.address}:{target.port}", &json!({})), ["10.0.0.5:80"]);
-        assert_eq!(fill("tcp {config.hosts}:{config.port}", &json!({"hosts": ["a", "b"], "port": 1})), ["a:1", "b:1"]);
-        assert_eq!(fill("http http://{config.db.host}/status", &json!({"db": {"host": "a"}})), ["http://a/status"]);
+        assert_eq!(
+            fill("tcp {config.hosts}:{config.port}", &json!({"hosts": ["a", "b"], "port": 1})),
+            ["a:1", "b:1"]
+        );
+        assert_eq!(
+            fill("http http://{config.db.host}/status", &json!({"db": {"host": "a"}})),
+            ["http://a/status"]
+        );
         assert!(fill("http {config.url}", &json!({"url": ""})).is_empty());
     }
 

@@ -64,7 +64,8 @@ pub(crate) fn prepare(
         digest: loaded.digest.clone(),
         grants: grants.lines(),
     };
-    let config = serde_json::to_string(config).map_err(|error| Error::invalid(format!("check config: {error}")))?;
+    let config =
+        serde_json::to_string(config).map_err(|error| Error::invalid(format!("check config: {error}")))?;
     let service = host.turns.service(&target.service_id);
     let prepared = Prepared {
         loaded,
@@ -136,7 +137,8 @@ impl Probe for SandboxedProbe {
         let task = self.prepared.host.handle.spawn(async move { prepared.run(timeout).await });
         let mut task = AbortOnDrop(task);
         (&mut task.0).await.unwrap_or_else(|error| {
-            let message = if error.is_cancelled() { "the agent is shutting down" } else { "the sandbox failed" };
+            let message =
+                if error.is_cancelled() { "the agent is shutting down" } else { "the sandbox failed" };
             Finding::Unknown { reason: Blindness::Host, message: message.to_owned() }
         })
     }

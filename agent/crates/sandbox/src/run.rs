@@ -7,8 +7,8 @@ use lictor_model::check::Status;
 use lictor_model::probe::{Blindness, Finding, Metric, Verdict};
 use wasmtime::{Error, PoolConcurrencyLimitError, Store, Trap};
 
-use crate::bindings::types::{self, Descriptor, Fault, Target};
 use crate::bindings::HealthCheckPre;
+use crate::bindings::types::{self, Descriptor, Fault, Target};
 use crate::grants::Grants;
 use crate::host::{GUEST_STACK, Host};
 use crate::loaded::Loaded;
@@ -106,7 +106,11 @@ fn classify(error: &Error, state: &RunState) -> (Blindness, String) {
         Some(Trap::StackOverflow) => {
             (Blindness::Limit, format!("call stack limit of {} KiB reached", GUEST_STACK >> 10))
         }
-        Some(trap) => (Blindness::Trap, format!("{} crashed: {trap}", state.plugin)),
+        Some(trap) => {
+            let trap = trap.to_string();
+            let what = trap.strip_prefix("wasm trap: ").unwrap_or(&trap);
+            (Blindness::Trap, format!("{} crashed: {what}", state.plugin))
+        }
         None => {
             let text = error.root_cause().to_string();
             let limit = text.contains("resource limit exceeded") || text.contains("fuel");

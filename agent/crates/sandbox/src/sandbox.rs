@@ -1,7 +1,7 @@
 //! The door: a [`Sandbox`] prepares programs and can be shut down.
 
-use std::sync::{Arc, PoisonError};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;

@@ -13,8 +13,7 @@ pub(crate) struct Schema {
     kinds: Vec<String>,
     properties: BTreeMap<String, Self>,
     required: Vec<String>,
-    /// What other properties must meet; `None` if there may be none.
-    others: Option<Box<Others>>,
+    others: Others,
     items: Option<Box<Self>>,
     one_of: Vec<Value>,
     minimum: Option<f64>,
@@ -23,10 +22,13 @@ pub(crate) struct Schema {
     counts: Bound,
 }
 
-#[derive(Clone, Debug)]
+/// What properties must meet that are not listed.
+#[derive(Clone, Debug, Default)]
 enum Others {
+    #[default]
     Any,
-    Like(Schema),
+    None,
+    Like(Box<Schema>),
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -49,8 +51,7 @@ impl Schema {
     /// Understands a schema; an empty text is one that any object meets.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
         if text.trim().is_empty() {
-            let others = Some(Box::new(Others::Any));
-            return Ok(Self { kinds: vec!["object".to_owned()], others, ..Self::default() });
+            return Ok(Self::default());
         }
         let value = serde_json::from_str(text).map_err(|error| format!("is not JSON: {error}"))?;
         Self::from_value(&value, DEPTH)
@@ -59,7 +60,7 @@ impl Schema {
     fn from_value(value: &Value, depth: usize) -> Result<Self, String> {
         let Some(depth) = depth.checked_sub(1) else { return Err("is nested too deeply".to_owned()) };
         let object = value.as_object().ok_or("has a part that is not an object")?;
-        let mut schema = Self { others: Some(Box::new(Others::Any)), ..Self::default() };
+        let mut schema = Self::default();
         for (keyword, value) in object {
             schema.read_keyword(keyword, value, depth)?;
         }
@@ -79,9 +80,9 @@ impl Schema {
             }
             "additionalProperties" => {
                 self.others = match value {
-                    Value::Bool(false) => None,
-                    Value::Bool(true) => Some(Box::new(Others::Any)),
-                    part => Some(Box::new(Others::Like(Self::from_value(part, depth)?))),
+                    Value::Bool(false) => Others::None,
+                    Value::Bool(true) => Others::Any,
+                    part => Others::Like(Box::new(Self::from_value(part, depth)?)),
                 };
             }
             "items" => self.items = Some(Box::new(Self::from_value(value, depth)?)),
@@ -108,10 +109,13 @@ impl Schema {
         }
         for (name, value) in object {
             let path = join(path, name);
-            match (self.properties.get(name), self.others.as_deref()) {
-                (Some(part), _) | (None, Some(Others::Like(part))) => part.value(value, &path, plugin)?,
-                (None, Some(Others::Any)) => {}
-                (None, None) => return Err(format!("field {path:?} is not known to {plugin}{}", self.known())),
+            match (self.properties.get(name), &self.others) {
+                (Some(part), _) => part.value(value, &path, plugin)?,
+                (None, Others::Like(part)) => part.value(value, &path, plugin)?,
+                (None, Others::Any) => {}
+                (None, Others::None) => {
+                    return Err(format!("field {path:?} is not known to {plugin}{}", self.known()));
+                }
             }
         }
         Ok(())
@@ -191,7 +195,9 @@ fn is_kind(value: &Value, kind: &str) -> bool {
         "boolean" => value.is_boolean(),
         "string" => value.is_string(),
         "number" => value.is_number(),
-        "integer" => value.is_i64() || value.is_u64() || value.as_f64().is_some_and(|number| number.fract() == 0.0),
+        "integer" => {
+            value.is_i64() || value.is_u64() || value.as_f64().is_some_and(|number| number.fract() == 0.0)
+        }
         "array" => value.is_array(),
         "object" => value.is_object(),
         _ => false,
@@ -231,7 +237,10 @@ mod tests {
             (json!({"url": 1}), r#"field "url" must be of type string for x.wasm"#),
             (json!({"url": "u", "code": 9}), r#"field "code" must be at least 100 for x.wasm"#),
             (json!({"url": "u", "method": "X"}), r#"field "method" must be one of "GET", "PUT" for x.wasm"#),
-            (json!({"url": "u", "header": {"a": [1]}}), r#"field "header.a[0]" must be of type string for x.wasm"#),
+            (
+                json!({"url": "u", "header": {"a": [1]}}),
+                r#"field "header.a[0]" must be of type string for x.wasm"#,
+            ),
             (
                 json!({"url": "u", "uri": "v"}),
                 r#"field "uri" is not known to x.wasm, which knows code, header, method, url"#,

@@ -31,7 +31,8 @@ impl Ticker {
         let shared = Arc::new(Shared::default());
         let weak = engine.weak();
         let theirs = Arc::clone(&shared);
-        let handle = thread::Builder::new().name("guest-ticker".to_owned()).spawn(move || tick(&theirs, &weak))?;
+        let handle =
+            thread::Builder::new().name("guest-ticker".to_owned()).spawn(move || tick(&theirs, &weak))?;
         Ok(Self { shared, thread: handle.thread().clone(), _handle: handle })
     }
 

@@ -25,7 +25,9 @@ pub(crate) struct Turns {
 
 /// A turn; it ends with the value.
 #[derive(Debug)]
-pub(crate) struct Turn(#[expect(dead_code, reason = "held for their drop")] [Option<OwnedSemaphorePermit>; 3]);
+pub(crate) struct Turn(
+    #[expect(dead_code, reason = "held for their drop")] [Option<OwnedSemaphorePermit>; 3],
+);
 
 impl Turns {
     pub(crate) fn new(concurrency: usize, wait: Duration) -> Self {

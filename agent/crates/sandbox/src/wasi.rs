@@ -28,7 +28,9 @@ fn permits(leash: &Leash, address: SocketAddr, usage: SocketAddrUse) -> bool {
     };
     match usage {
         // A guest binds before it connects; that alone reaches nobody.
-        SocketAddrUse::TcpBind | SocketAddrUse::UdpBind => address.ip().is_unspecified() && address.port() == 0,
+        SocketAddrUse::TcpBind | SocketAddrUse::UdpBind => {
+            address.ip().is_unspecified() && address.port() == 0
+        }
         SocketAddrUse::TcpListen | SocketAddrUse::TcpAccept => false,
         SocketAddrUse::TcpConnect => granted(Door::Tcp) && leash.count_connection().is_ok(),
         SocketAddrUse::UdpSend => granted(Door::Udp) && leash.count_connection().is_ok(),

@@ -55,7 +55,10 @@ impl Leash {
     /// Counts one more connection or question.
     pub(crate) fn count_connection(&self) -> Result<(), ProbeError> {
         if self.connections.fetch_add(1, Ordering::Relaxed) >= self.limits.connections {
-            return Err(ProbeError::Limit(format!("limit of {} connections reached", self.limits.connections)));
+            return Err(ProbeError::Limit(format!(
+                "limit of {} connections reached",
+                self.limits.connections
+            )));
         }
         Ok(())
     }

@@ -46,12 +46,18 @@ async fn what_is_not_granted_is_denied() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
     for (config, message) in [
-        (json!({"mode": "connect", "elsewhere": address}), format!("tcp to {address} is not granted; granted: nothing")),
+        (
+            json!({"mode": "connect", "elsewhere": address}),
+            format!("tcp to {address} is not granted; granted: nothing"),
+        ),
         (
             json!({"mode": "request", "elsewhere": format!("http://{address}/"), "address": "127.0.0.1:1"}),
             format!("http to {address} is not granted; granted: tcp 127.0.0.1:1, udp 127.0.0.1:1"),
         ),
-        (json!({"mode": "dns", "elsewhere": "localhost"}), "dns to localhost is not granted; granted: nothing".into()),
+        (
+            json!({"mode": "dns", "elsewhere": "localhost"}),
+            "dns to localhost is not granted; granted: nothing".into(),
+        ),
         (json!({"mode": "exec"}), "exec is not granted: true".into()),
     ] {
         assert_eq!(unknown(hostile(&sandbox, config).await, Blindness::Denied), message);

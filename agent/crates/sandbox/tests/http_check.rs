@@ -102,10 +102,7 @@ async fn redirects_stay_within_the_grants() {
 
     let elsewhere = http(&sandbox, &format!("http://{web}/to/http://{other}/status/200")).await;
     let message = unknown(elsewhere, Blindness::Denied);
-    assert_eq!(
-        message,
-        format!("redirect elsewhere: http to {other} is not granted; granted: http {web}")
-    );
+    assert_eq!(message, format!("redirect elsewhere: http to {other} is not granted; granted: http {web}"));
 
     let circle = verdict(http(&sandbox, &format!("http://{web}/to/?")).await);
     assert_eq!(circle.status, Status::Critical);
@@ -121,7 +118,8 @@ async fn redirects_stay_within_the_grants() {
 #[tokio::test]
 async fn definitions_allow_more_only_within_the_operators_bounds() {
     let (web, other) = (web().await, web().await);
-    let mut wanted = program("http_check", json!({"url": format!("http://{web}/to/http://{other}/status/200")}));
+    let mut wanted =
+        program("http_check", json!({"url": format!("http://{web}/to/http://{other}/status/200")}));
     wanted.allow = json!({"http": [format!("http://{other}/status/*")]});
     let complaint = refusal(&Sandbox::new(config()), &wanted).await;
     assert!(complaint.contains("plugin_bounds.http"), "{complaint}");

@@ -67,9 +67,16 @@ fn more_is_allowed_only_within_bounds() {
 
 #[test]
 fn patterns_never_lead_into_the_machine() {
-    for inside in
-        ["127.0.0.1", "::1", "0.0.0.0", "169.254.169.254", "fe80::1", "::ffff:127.0.0.1", "fd00:ec2::254", "::"]
-    {
+    for inside in [
+        "127.0.0.1",
+        "::1",
+        "0.0.0.0",
+        "169.254.169.254",
+        "fe80::1",
+        "::ffff:127.0.0.1",
+        "fd00:ec2::254",
+        "::",
+    ] {
         assert!(!Reach::Public.permits(ip(inside)), "{inside}");
         assert!(Reach::Anywhere.permits(ip(inside)), "{inside}");
     }

@@ -8,6 +8,9 @@ use crate::state::RunState;
 
 impl Host for RunState {
     async fn inspect(&mut self, request: Request) -> Result<Result<Response, ProbeError>> {
-        Ok(Err(ProbeError::Unavailable(format!("this agent does not inspect certificates of {}", request.address))))
+        Ok(Err(ProbeError::Unavailable(format!(
+            "this agent does not inspect certificates of {}",
+            request.address
+        ))))
     }
 }

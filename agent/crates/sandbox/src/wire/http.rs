@@ -52,7 +52,10 @@ pub(crate) async fn send(leash: &Leash, request: Request) -> Result<Response, Pr
             && let Some(next) = next_hop(&hop, &response)?
         {
             if redirects == request.max_redirects {
-                return Err(fault::target(Misbehaviour::Protocol, format!("stopped after {redirects} redirects")));
+                return Err(fault::target(
+                    Misbehaviour::Protocol,
+                    format!("stopped after {redirects} redirects"),
+                ));
             }
             redirects += 1;
             hop = next;
@@ -89,7 +92,8 @@ fn reason(status: StatusCode, sent: Option<&ReasonPhrase>) -> String {
 fn first_hop(request: &Request) -> Result<Hop, ProbeError> {
     let url = parse_url(&request.url)?;
     let invalid = |what: &str, text: &str| ProbeError::Invalid(format!("{text:?} is no {what}"));
-    let method = Method::from_bytes(request.method.as_bytes()).map_err(|_| invalid("method", &request.method))?;
+    let method =
+        Method::from_bytes(request.method.as_bytes()).map_err(|_| invalid("method", &request.method))?;
     let mut headers = HeaderMap::new();
     for (name, value) in &request.headers {
         let key = HeaderName::from_bytes(name.as_bytes()).map_err(|_| invalid("name of a header", name))?;
@@ -110,7 +114,9 @@ fn first_hop(request: &Request) -> Result<Hop, ProbeError> {
 fn parse_url(text: &str) -> Result<Url, ProbeError> {
     let complain = |what: &str| ProbeError::Invalid(format!("parse {text:?}: {what}"));
     let url = Url::parse(text).map_err(|error| match error {
-        url::ParseError::RelativeUrlWithoutBase if text.starts_with(':') => complain("missing protocol scheme"),
+        url::ParseError::RelativeUrlWithoutBase if text.starts_with(':') => {
+            complain("missing protocol scheme")
+        }
         url::ParseError::RelativeUrlWithoutBase => complain("unsupported protocol scheme \"\""),
         other => complain(&other.to_string()),
     })?;
@@ -133,7 +139,8 @@ async fn exchange(
     let headers = request.headers_mut();
     if !headers.contains_key(HOST) {
         let authority = &hop.url[Position::BeforeHost..Position::AfterPort];
-        let value = HeaderValue::from_str(authority).map_err(|_| ProbeError::Invalid("unusable host".to_owned()))?;
+        let value =
+            HeaderValue::from_str(authority).map_err(|_| ProbeError::Invalid("unusable host".to_owned()))?;
         headers.insert(HOST, value);
     }
     headers.insert(CONNECTION, HeaderValue::from_static("close"));
@@ -180,11 +187,8 @@ pub(crate) async fn converse<B>(
 where
     B: Body<Data: Send, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Send + 'static,
 {
-    let handshake = http1::Builder::new()
-        .max_buf_size(64 << 10)
-        .max_headers(200)
-        .handshake(TokioIo::new(stream))
-        .await;
+    let handshake =
+        http1::Builder::new().max_buf_size(64 << 10).max_headers(200).handshake(TokioIo::new(stream)).await;
     let (mut sender, connection) = handshake.map_err(|error| http_fault(&error))?;
     tokio::spawn(async move {
         // What goes wrong here shows on the request or on its body as well.
