@@ -25,5 +25,6 @@ pub(crate) const COMPONENTS: &[Component] = &[
     Component { name: "http_check", source: "plugins/http_check", destination: "plugins/http_check" },
     Component { name: "tcp_check", source: "plugins/tcp_check", destination: "plugins/tcp_check" },
     Component { name: "hostile", source: "plugins/fixtures/hostile", destination: FIXTURES },
+    Component { name: "wasi", source: "plugins/fixtures/wasi", destination: FIXTURES },
     Component { name: "handler", source: "plugins/fixtures/handler", destination: FIXTURES },
 ];

@@ -1,6 +1,11 @@
 //! What the tests share: a sandbox, targets to look at, and short names.
 #![allow(dead_code, unreachable_pub, reason = "not every test binary uses all of it")]
-#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "part of tests, which fail so")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "part of tests, which fail so"
+)]
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
