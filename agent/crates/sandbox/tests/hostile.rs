@@ -52,7 +52,9 @@ async fn what_is_not_granted_is_denied() {
         ),
         (
             json!({"mode": "request", "elsewhere": format!("http://{address}/"), "address": "127.0.0.1:1"}),
-            format!("http to {address} is not granted; granted: tcp 127.0.0.1:1, udp 127.0.0.1:1"),
+            format!(
+                "http to {address} is not granted; granted: tcp 127.0.0.1:1, udp 127.0.0.1:1, tls 127.0.0.1:1"
+            ),
         ),
         (
             json!({"mode": "dns", "elsewhere": "localhost"}),
