@@ -1,0 +1,82 @@
+//! The door: a [`Sandbox`] prepares programs and can be shut down.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use lictor_model::probe::{CheckRunner, Probe, Program, Target};
+use lictor_model::{Error, Result};
+use tokio::sync::OnceCell;
+
+use crate::config::SandboxConfig;
+use crate::figures::PluginFigures;
+use crate::host::Host;
+use crate::{library, loaded, probe};
+
+/// How long what cannot be interrupted, such as compiling, may hold up the end.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Runs health checks that are WebAssembly components.
+///
+/// Making one costs nothing: engine and threads start when the first program is prepared.
+pub struct Sandbox {
+    config: SandboxConfig,
+    host: OnceCell<Arc<Host>>,
+    stopped: AtomicBool,
+}
+
+impl Sandbox {
+    /// A sandbox that has not started yet.
+    #[must_use]
+    pub fn new(config: SandboxConfig) -> Self {
+        Self { config, host: OnceCell::new(), stopped: AtomicBool::new(false) }
+    }
+
+    async fn host(&self) -> Result<&Arc<Host>> {
+        if self.stopped.load(Ordering::SeqCst) {
+            return Err(Error::stopping());
+        }
+        let start = || async {
+            let config = self.config.clone();
+            let host = tokio::task::spawn_blocking(move || Host::start(&config)).await;
+            host.map_err(|_| Error::failed("the plugin sandbox does not start")).flatten().map(Arc::new)
+        };
+        self.host.get_or_try_init(start).await
+    }
+
+    /// What each plugin did since the start, by name.
+    pub fn figures(&self) -> Vec<PluginFigures> {
+        let Some(host) = self.host.get() else { return Vec::new() };
+        let shelf = host.shelf.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut figures: Vec<PluginFigures> =
+            shelf.values().filter_map(|slot| slot.get()).map(|loaded| loaded.figures.snapshot()).collect();
+        figures.sort_by(|a, b| (&a.plugin, &a.digest).cmp(&(&b.plugin, &b.digest)));
+        figures
+    }
+
+    /// Ends all runs and the threads that run them. Probes that are run later answer that the
+    /// agent is shutting down.
+    pub async fn shutdown(&self) {
+        self.stopped.store(true, Ordering::SeqCst);
+        if let Some(host) = self.host.get() {
+            host.shutdown(PATIENCE).await;
+        }
+    }
+}
+
+#[async_trait]
+impl CheckRunner for Sandbox {
+    async fn prepare(&self, program: &Program, target: &Target) -> Result<Arc<dyn Probe>> {
+        let host = Arc::clone(self.host().await?);
+        let (file, source) = library::find(self.config.plugin_dir.as_deref(), program)?;
+        // Loading goes on over there even if the caller goes away: the next one will want it.
+        let work = {
+            let (host, file) = (Arc::clone(&host), file.clone());
+            host.handle.clone().spawn(async move { loaded::load(&host, &file, source).await })
+        };
+        let loaded = work.await.map_err(|_| Error::stopping())??;
+        let probe = probe::prepare(host, loaded, &file, program, target, &self.config.bounds)?;
+        Ok(Arc::new(probe))
+    }
+}

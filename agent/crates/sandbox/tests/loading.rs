@@ -1,0 +1,104 @@
+//! From a name to a probe: what is refused and how it is said, and the cache.
+
+mod common;
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+
+use common::*;
+use lictor_model::check::Status;
+use lictor_sandbox::{Sandbox, SandboxConfig};
+use serde_json::{Value, json};
+
+#[tokio::test]
+async fn a_configuration_is_refused_with_the_field_named() {
+    let sandbox = Sandbox::new(config());
+    for (config, complaint) in [
+        (json!({}), "check config: field \"url\" is required by http_check.wasm"),
+        (Value::Null, "check config: field \"url\" is required by http_check.wasm"),
+        (json!({"url": 5}), "check config: field \"url\" must be of type string for http_check.wasm"),
+        (
+            json!({"url": "http://a/", "header": {"A": "b"}}),
+            "check config: field \"header.A\" must be of type array for http_check.wasm",
+        ),
+        (json!([]), "check config: must be an object"),
+    ] {
+        assert_eq!(refusal(&sandbox, &program("http_check", config)).await, complaint);
+    }
+    let unknown = refusal(&sandbox, &program("http_check", json!({"url": "http://a/", "uri": ""}))).await;
+    assert!(unknown.starts_with("check config: field \"uri\" is not known to http_check.wasm"), "{unknown}");
+}
+
+#[tokio::test]
+async fn what_is_no_health_check_is_refused_with_the_reason() {
+    let directory = tempfile::tempdir().unwrap();
+    let put = |name: &str, bytes: &[u8]| fs::write(directory.path().join(name), bytes).unwrap();
+    let whole = fs::read(fixtures().join("hostile.wasm")).unwrap();
+    put("text.wasm", b"not at all");
+    put("core.wasm", b"\0asm\x01\0\0\0");
+    put("empty.wasm", b"\0asm\x0d\0\x01\0");
+    put("torn.wasm", &whole[..whole.len() / 2]);
+    put("handler.wasm", &fs::read(fixtures().join("handler.wasm")).unwrap());
+    let sandbox = Sandbox::new(SandboxConfig { plugin_dir: Some(directory.path().to_owned()), ..config() });
+    for (name, complaint) in [
+        ("text.wasm", "plugin text.wasm: is not a WebAssembly component"),
+        ("core.wasm", "plugin core.wasm: is a core WebAssembly module, not a component"),
+        ("empty.wasm", "plugin empty.wasm: is not a health check: it exports nothing"),
+        ("torn.wasm", "plugin torn.wasm: is not a valid component"),
+        ("handler.wasm", "plugin handler.wasm: is an event handler, not a health check"),
+        (
+            "missing.wasm",
+            "there is no plugin \"missing.wasm\"; built in are http_check.wasm, tcp_check.wasm;",
+        ),
+    ] {
+        let refused = refusal(&sandbox, &program(name, json!({}))).await;
+        assert!(refused.starts_with(complaint), "{refused}");
+    }
+}
+
+#[tokio::test]
+async fn compiled_code_is_kept_for_the_agent_alone_and_made_anew_when_damaged() {
+    let directory = tempfile::tempdir().unwrap();
+    let cache = directory.path().join("cache");
+    let config = SandboxConfig { cache_dir: Some(cache.clone()), ..config() };
+    let web = web().await;
+    let url = format!("http://{web}/status/200");
+    let check = async || {
+        let sandbox = Sandbox::new(config.clone());
+        assert_eq!(verdict(http(&sandbox, &url).await).status, Status::Passing);
+        sandbox.shutdown().await;
+    };
+    check().await;
+    assert_eq!(fs::metadata(&cache).unwrap().permissions().mode() & 0o777, 0o700);
+    let mut entries: Vec<_> = fs::read_dir(&cache).unwrap().map(|entry| entry.unwrap().path()).collect();
+    entries.sort();
+    assert_eq!(entries.len(), 2);
+    let code = entries.iter().find(|path| path.extension().unwrap() == "cwasm").unwrap();
+
+    let whole = fs::read(code).unwrap();
+    let mut rotten = whole.clone();
+    let middle = rotten.len() / 2;
+    rotten[middle] ^= 0xff;
+    for damaged in [rotten, whole[..middle].to_vec(), Vec::new()] {
+        fs::write(code, damaged).unwrap();
+        check().await;
+        assert_eq!(fs::read(code).unwrap().len(), whole.len());
+    }
+}
+
+#[tokio::test]
+async fn a_probe_says_what_it_is_and_what_it_may() {
+    let sandbox = Sandbox::new(config());
+    let probe = prepare(&sandbox, "http_check.wasm", json!({"url": "https://Web.Example/health"})).await;
+    let facts = probe.facts();
+    assert_eq!((facts.plugin.as_str(), facts.version.as_str()), ("http_check", "0.1.0"));
+    assert_eq!(facts.digest.len(), 64);
+    assert_eq!(facts.grants, ["http web.example:443"]);
+}
+
+#[tokio::test]
+async fn an_idle_sandbox_has_nothing_to_show_or_end() {
+    let sandbox = Sandbox::new(config());
+    assert!(sandbox.figures().is_empty());
+    sandbox.shutdown().await;
+}
