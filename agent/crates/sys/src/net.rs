@@ -63,3 +63,20 @@ pub async fn connect_tcp(address: SocketAddr, timeout: Duration) -> io::Result<T
     stream.set_nodelay(true)?;
     Ok(stream)
 }
+
+/// The machine's private IPv4 addresses (RFC 1918), loopback aside.
+///
+/// # Errors
+/// Those of the operating system.
+pub fn private_ipv4() -> io::Result<Vec<std::net::Ipv4Addr>> {
+    let mut found: Vec<std::net::Ipv4Addr> = if_addrs::get_if_addrs()?
+        .into_iter()
+        .filter_map(|interface| match interface.ip() {
+            std::net::IpAddr::V4(address) if address.is_private() => Some(address),
+            _ => None,
+        })
+        .collect();
+    found.sort_unstable();
+    found.dedup();
+    Ok(found)
+}
