@@ -163,6 +163,34 @@ impl LocalState {
         (services.map(|(id, _)| id.clone()).collect(), checks.map(|(id, _)| id.clone()).collect())
     }
 
+    /// The checks that adding a service would bring, for whoever wants to try them first.
+    ///
+    /// # Errors
+    /// As for [`LocalState::add_service`].
+    pub fn checks_of_definition(
+        &self,
+        definition: &ServiceDefinition,
+    ) -> Result<Vec<(CheckId, CheckDefinition, Target)>> {
+        let service = definition.to_service()?;
+        let checks = named_checks(definition, &service.id).into_iter().map(|(id, _, definition)| {
+            let check = self.blank_check(id.clone(), &definition, Some(&service));
+            let target = self.target_of(&check, Some(&service));
+            (id, definition, target)
+        });
+        Ok(checks.collect())
+    }
+
+    /// What a check that is not part of a service's definition would look at.
+    ///
+    /// # Errors
+    /// As for [`LocalState::add_check`].
+    pub fn target_of_definition(&self, definition: &CheckDefinition) -> Result<(CheckId, Target)> {
+        let (id, service) = self.identify(definition)?;
+        let check = self.blank_check(id.clone(), definition, service.as_deref());
+        let target = self.target_of(&check, service.as_deref());
+        Ok((id, target))
+    }
+
     /// Adds or replaces a service with the checks that its definition names.
     ///
     /// # Errors
@@ -262,19 +290,7 @@ impl LocalState {
     /// [`InvalidArgument`](lictor_model::Code::InvalidArgument) without a name or with an unknown
     /// service; nothing is changed then.
     pub fn add_check(&mut self, definition: CheckDefinition, origin: Origin) -> Result<Registered> {
-        let id = match (definition.given_id(), definition.name.as_str()) {
-            ("", "") => return Err(Error::invalid("Missing check name")),
-            ("", name) => CheckId::from(name),
-            (id, _) => CheckId::from(id),
-        };
-        let service = if definition.service_id.is_empty() {
-            None
-        } else {
-            let service_id = ServiceId::from(definition.service_id.as_str());
-            Some(Arc::clone(self.service(&service_id).ok_or_else(|| {
-                Error::invalid(format!("ServiceID {:?} does not exist", service_id.as_str()))
-            })?))
-        };
+        let (id, service) = self.identify(&definition)?;
         // The reference shows the kind of checks that came over its API, not of those in files.
         let kind = if origin == Origin::Api { kind_of(&definition) } else { "" };
         let check = Check {
@@ -287,6 +303,23 @@ impl LocalState {
         let mut registered = Registered::default();
         self.put_check(check, definition, origin, &mut registered);
         Ok(registered)
+    }
+
+    /// The identifier of a check, and the service it speaks for.
+    fn identify(&self, definition: &CheckDefinition) -> Result<(CheckId, Option<Arc<Service>>)> {
+        let id = match (definition.given_id(), definition.name.as_str()) {
+            ("", "") => return Err(Error::invalid("Missing check name")),
+            ("", name) => CheckId::from(name),
+            (id, _) => CheckId::from(id),
+        };
+        if definition.service_id.is_empty() {
+            return Ok((id, None));
+        }
+        let service_id = ServiceId::from(definition.service_id.as_str());
+        let service = self.service(&service_id).ok_or_else(|| {
+            Error::invalid(format!("ServiceID {:?} does not exist", service_id.as_str()))
+        })?;
+        Ok((id, Some(Arc::clone(service))))
     }
 
     fn blank_check(&self, id: CheckId, definition: &CheckDefinition, service: Option<&Service>) -> Check {
@@ -326,15 +359,15 @@ impl LocalState {
             }
             facts.clone_from(&existing.facts);
         }
-        let target = self.target_of(&check);
+        let service = self.service(&check.service_id).cloned();
+        let target = self.target_of(&check, service.as_deref());
         registered.checks.push((id.clone(), definition.clone(), target));
         self.leftover_checks.remove(&id);
         let own = OwnCheck { check, definition, origin, facts, copy: Copy::Missing, version };
         self.checks.insert(id, own);
     }
 
-    fn target_of(&self, check: &Check) -> Target {
-        let service = self.service(&check.service_id);
+    fn target_of(&self, check: &Check, service: Option<&Service>) -> Target {
         Target {
             node: self.identity.name.to_string(),
             datacenter: self.identity.datacenter.to_string(),
@@ -396,6 +429,14 @@ impl LocalState {
             own.copy = Copy::OutputUntil(now + output_delay);
         }
         status_changed
+    }
+
+    /// Gives a check back what it said before a restart.
+    pub fn restore_check(&mut self, id: &CheckId, status: Status, output: String) {
+        if let Some(own) = self.checks.get_mut(id) {
+            own.check.status = status;
+            own.check.output = output;
+        }
     }
 
     /// Notes what program runs a check.

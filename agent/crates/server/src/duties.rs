@@ -15,6 +15,7 @@ use lictor_model::local::{Member, MemberStatus};
 use lictor_model::service::Service;
 use lictor_model::{CheckId, NodeName};
 use lictor_store::Snapshot;
+use tokio::sync::broadcast::error::RecvError;
 use tokio_util::sync::CancellationToken;
 
 use crate::Server;
@@ -152,7 +153,7 @@ pub async fn run(server: Arc<Server>, gossip: Arc<Gossip>, stop: CancellationTok
             () = stop.cancelled() => return,
             changed = leadership.changed() => if changed.is_err() { return },
             // Missed events do not matter: everything is compared.
-            _ = changes.recv() => {}
+            event = changes.recv() => if matches!(event, Err(RecvError::Closed)) { return },
             () = tokio::time::sleep(wait) => {}
         }
     }

@@ -1,0 +1,205 @@
+//! The agent as its edges see it.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use lictor_checks::Scheduler;
+use lictor_gossip::Gossip;
+use lictor_local::{Local, content_hash};
+use lictor_model::check::Status;
+use lictor_model::command::{Command, Outcome, WriteOptions};
+use lictor_model::filter::Filter;
+use lictor_model::local::{LocalAnswer, LocalRequest};
+use lictor_model::query::{Query, ReadOptions, Reply};
+use lictor_model::seam::Backend;
+use lictor_model::{CheckId, Datacenter, Error, Result, ServiceId, Token};
+use lictor_sandbox::Sandbox;
+use lictor_server::Server;
+use lictor_sys::clock::Clock;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::describe;
+use crate::registrar::{Registrar, is_ttl};
+
+/// How long a request waits for a change of a service if it does not say.
+const DEFAULT_WAIT: Duration = Duration::from_secs(300);
+/// How long it waits at the most.
+const MAX_WAIT: Duration = Duration::from_secs(600);
+
+/// What the agent's owner is asked to do.
+pub(crate) enum Order {
+    /// Read the configuration again.
+    Reload(oneshot::Sender<Result<()>>),
+    /// Leave the cluster and stop.
+    Leave(oneshot::Sender<Result<()>>),
+}
+
+/// The rooms that requests lead to.
+pub(crate) struct AgentBackend {
+    pub(crate) local: Local,
+    pub(crate) registrar: Registrar,
+    pub(crate) scheduler: Scheduler,
+    pub(crate) sandbox: Arc<Sandbox>,
+    pub(crate) gossip: Arc<Gossip>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) is_server: bool,
+    /// The server, once its log is open.
+    pub(crate) server: OnceLock<Arc<Server>>,
+    pub(crate) orders: mpsc::Sender<Order>,
+}
+
+impl AgentBackend {
+    fn server(&self) -> Result<&Arc<Server>> {
+        self.server.get().ok_or_else(Error::no_leader)
+    }
+
+    fn check_datacenter(&self, wanted: Option<&Datacenter>) -> Result<()> {
+        let own = self.local.read(|state| state.identity().datacenter.clone());
+        match wanted {
+            Some(wanted) if !wanted.is_empty() && *wanted != own => Err(Error::no_path()),
+            _ => Ok(()),
+        }
+    }
+
+    fn services(&self, filter: &Filter) -> Result<LocalAnswer> {
+        let filter = filter.compile::<(&ServiceId, &Arc<lictor_model::service::Service>)>()?;
+        let mut services = self.local.read(lictor_local::LocalState::services);
+        services.retain(|id, service| filter.matches(&(id, &*service)));
+        Ok(LocalAnswer::Services(services))
+    }
+
+    fn checks(&self, filter: &Filter) -> Result<LocalAnswer> {
+        let filter = filter.compile::<(&CheckId, &lictor_model::check::Check)>()?;
+        let checks: BTreeMap<_, _> = self
+            .local
+            .read(lictor_local::LocalState::checks)
+            .into_iter()
+            .filter(|(id, own)| filter.matches(&(id, &own.check)))
+            .collect();
+        Ok(LocalAnswer::Checks(checks))
+    }
+
+    async fn service(
+        &self,
+        id: &ServiceId,
+        hash: Option<String>,
+        max_wait: Option<Duration>,
+    ) -> Result<LocalAnswer> {
+        let mut changes = self.local.subscribe();
+        let look = || {
+            let service = self.local.read(|state| state.service(id).cloned());
+            let service =
+                service.ok_or_else(|| Error::not_found(format!("unknown service ID: {id}")))?;
+            let hash = content_hash(&service);
+            Ok(LocalAnswer::Service { service, hash })
+        };
+        let is_known = |answer: &Result<LocalAnswer>| {
+            matches!((answer, &hash), (Ok(LocalAnswer::Service { hash, .. }), Some(known)) if hash == known)
+        };
+        let deadline = tokio::time::sleep(max_wait.unwrap_or(DEFAULT_WAIT).min(MAX_WAIT));
+        let mut deadline = std::pin::pin!(deadline);
+        loop {
+            let answer = look();
+            if !is_known(&answer) {
+                return answer;
+            }
+            tokio::select! {
+                changed = changes.changed() => changed.map_err(|_| Error::stopping())?,
+                () = &mut deadline => return look(),
+            }
+        }
+    }
+
+    async fn update_check(&self, id: CheckId, status: Status, output: String) -> Result<LocalAnswer> {
+        self.local.read(|state| state.is_ttl_check(&id))?;
+        let now = self.clock.now();
+        let changed = self
+            .local
+            .change(|state| state.update_check(&id, Some(status), output.clone(), now));
+        self.scheduler.refresh(id.clone()).await?;
+        let is_kept = self.local.read(|state| {
+            state.check_definition(&id).is_some_and(|(definition, _)| is_ttl(definition))
+        });
+        if changed && is_kept {
+            self.registrar.save_status(id, status, output).await?;
+        }
+        Ok(LocalAnswer::Done)
+    }
+
+    async fn order(&self, order: impl FnOnce(oneshot::Sender<Result<()>>) -> Order) -> Result<LocalAnswer> {
+        let (done, outcome) = oneshot::channel();
+        self.orders.send(order(done)).await.map_err(|_| Error::stopping())?;
+        outcome.await.map_err(|_| Error::stopping())??;
+        Ok(LocalAnswer::Done)
+    }
+}
+
+#[async_trait]
+impl Backend for AgentBackend {
+    async fn read(&self, query: Query, options: ReadOptions) -> Result<Reply> {
+        self.check_datacenter(options.datacenter.as_ref())?;
+        self.server()?.read(query, options).await
+    }
+
+    async fn write(&self, command: Command, options: WriteOptions) -> Result<Outcome> {
+        self.check_datacenter(options.datacenter.as_ref())?;
+        self.server()?.write(command, options).await
+    }
+
+    async fn agent(&self, request: LocalRequest, _token: Token) -> Result<LocalAnswer> {
+        match request {
+            LocalRequest::Describe => Ok(LocalAnswer::Document(describe::agent(
+                &self.local,
+                self.server.get(),
+                &self.gossip.members(),
+            ))),
+            LocalRequest::Metrics => Ok(LocalAnswer::Document(describe::figures(
+                &self.sandbox,
+                &self.local,
+                self.server.get(),
+            ))),
+            LocalRequest::Members => Ok(LocalAnswer::Members(self.gossip.members().to_vec())),
+            LocalRequest::Services { filter } => self.services(&filter),
+            LocalRequest::Service { id, hash, max_wait } => self.service(&id, hash, max_wait).await,
+            LocalRequest::Checks { filter } => self.checks(&filter),
+            LocalRequest::RegisterService { definition, replace_existing_checks } => {
+                self.registrar.add_service(*definition, replace_existing_checks).await?;
+                Ok(LocalAnswer::Done)
+            }
+            LocalRequest::DeregisterService { id } => {
+                self.registrar.remove_service(id).await?;
+                Ok(LocalAnswer::Done)
+            }
+            LocalRequest::RegisterCheck { definition } => {
+                self.registrar.add_check(*definition).await?;
+                Ok(LocalAnswer::Done)
+            }
+            LocalRequest::DeregisterCheck { id } => {
+                self.registrar.remove_check(id).await?;
+                Ok(LocalAnswer::Done)
+            }
+            LocalRequest::UpdateCheck { id, status, output } => {
+                self.update_check(id, status, output).await
+            }
+            LocalRequest::Reload => self.order(Order::Reload).await,
+            LocalRequest::Leave => self.order(Order::Leave).await,
+            LocalRequest::Leader { datacenter } => {
+                self.check_datacenter(datacenter.as_ref())?;
+                Ok(LocalAnswer::Leader(self.server.get().and_then(|server| server.leader())))
+            }
+            LocalRequest::Peers { datacenter } => {
+                self.check_datacenter(datacenter.as_ref())?;
+                let servers = self.server()?.servers().servers;
+                let peers = servers.iter().filter_map(|server| server.address.parse().ok());
+                Ok(LocalAnswer::Peers(peers.collect()))
+            }
+            LocalRequest::RaftConfiguration => Ok(LocalAnswer::RaftServers(self.server()?.servers())),
+            LocalRequest::Datacenters => {
+                let own = self.local.read(|state| state.identity().datacenter.clone());
+                Ok(LocalAnswer::Datacenters(vec![own]))
+            }
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! What the agent says of itself: `/v1/agent/self` and its figures.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use lictor_local::Local;
+use lictor_model::local::Member;
+use lictor_model::version;
+use lictor_sandbox::Sandbox;
+use lictor_server::Server;
+use lictor_telemetry::metrics::Report;
+use serde_json::{Value, json};
+
+/// What `/v1/agent/self` shows.
+pub(crate) fn agent(local: &Local, server: Option<&Arc<Server>>, members: &[Member]) -> Value {
+    let (identity, services, checks) = local.read(|state| {
+        (state.identity().clone(), state.services().len(), state.checks().len())
+    });
+    let member = members.iter().find(|member| member.name == identity.name.as_str());
+    let mut stats = json!({
+        "agent": {
+            "services": services.to_string(),
+            "checks": checks.to_string(),
+        },
+        "build": {"version": version::COMPATIBILITY, "version_metadata": format!("lictor{}", version::OWN)},
+        "consul": {
+            "server": server.is_some().to_string(),
+            "known_servers": members.iter().filter(|member| is_server(member)).count().to_string(),
+        },
+        "serf_lan": {"members": members.len().to_string()},
+    });
+    if let Some(server) = server {
+        let raft = server.raft_status();
+        let leader = server.leader();
+        if let Some(fields) = stats.as_object_mut() {
+            fields.insert(
+                "raft".to_owned(),
+                json!({
+                    "state": raft.state,
+                    "term": raft.term.to_string(),
+                    "last_log_index": raft.last_log_index.to_string(),
+                    "commit_index": raft.commit_index.to_string(),
+                    "applied_index": raft.applied_index.to_string(),
+                    "last_snapshot_index": raft.last_snapshot_index.to_string(),
+                    "num_peers": raft.peers.to_string(),
+                }),
+            );
+        }
+        if let Some(consul) = stats.get_mut("consul").and_then(Value::as_object_mut) {
+            let leads = raft.state == "Leader";
+            consul.insert("leader".to_owned(), json!(leads.to_string()));
+            let address = leader.map(|address| address.to_string()).unwrap_or_default();
+            consul.insert("leader_addr".to_owned(), json!(address));
+        }
+    }
+    json!({
+        "Config": {
+            "Datacenter": identity.datacenter,
+            "PrimaryDatacenter": identity.datacenter,
+            "NodeName": identity.name,
+            "NodeID": identity.id,
+            "Revision": "",
+            "Server": server.is_some(),
+            "Version": version::FULL,
+            "BuildDate": "1970-01-01T00:00:00Z",
+        },
+        "DebugConfig": {},
+        "Coord": null,
+        "Member": member,
+        "Meta": identity.meta,
+        "Stats": stats,
+    })
+}
+
+fn is_server(member: &Member) -> bool {
+    member.tags.get("role").is_some_and(|role| role == "consul")
+}
+
+/// What `/v1/agent/metrics` shows.
+pub(crate) fn figures(sandbox: &Sandbox, local: &Local, server: Option<&Arc<Server>>) -> Value {
+    let mut report = Report::default();
+    let (services, checks) = local.read(|state| (state.services().len(), state.checks().len()));
+    report.gauge("lictor.agent.services", services as f64);
+    report.gauge("lictor.agent.checks", checks as f64);
+    if let Some(server) = server {
+        let raft = server.raft_status();
+        report.gauge("consul.raft.applied_index", raft.applied_index as f64);
+        report.gauge("consul.raft.commit_index", raft.commit_index as f64);
+        report.gauge("consul.server.isLeader", f64::from(u8::from(raft.state == "Leader")));
+    }
+    for plugin in sandbox.figures() {
+        let labels = BTreeMap::from([("plugin".to_owned(), plugin.plugin.clone())]);
+        for (status, count) in &plugin.verdicts {
+            let mut labels = labels.clone();
+            labels.insert("status".to_owned(), (*status).to_owned());
+            report.counter("lictor.plugin.verdicts", *count, labels);
+        }
+        for (reason, count) in &plugin.unknown {
+            let mut labels = labels.clone();
+            labels.insert("reason".to_owned(), (*reason).to_owned());
+            report.counter("lictor.plugin.unknown", *count, labels);
+        }
+        report.counter("lictor.plugin.late", plugin.late, labels.clone());
+        let millis = |duration: std::time::Duration| duration.as_secs_f64() * 1000.0;
+        report.sample(
+            "lictor.plugin.run",
+            plugin.runs,
+            millis(plugin.total_time),
+            millis(plugin.longest),
+            labels,
+        );
+    }
+    json!(report)
+}

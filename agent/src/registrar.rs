@@ -1,0 +1,329 @@
+//! Brings definitions to where they belong: files, local state and scheduler, in this order.
+//!
+//! One task carries registrations out, one after the other, so that two of the same service
+//! cannot mix. Whatever takes long (loading a program) is done before, outside of the task.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::sync::Arc;
+
+use lictor_checks::{CheckKind, Scheduler, spec};
+use lictor_config::RuntimeConfig;
+use lictor_local::persist::{Files, Saved};
+use lictor_local::{Local, Registered};
+use lictor_model::check::Status;
+use lictor_model::definition::{CheckDefinition, ServiceDefinition};
+use lictor_model::probe::{Origin, Probe, Target};
+use lictor_model::{CheckId, Error, Result, ServiceId};
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+
+/// How many registrations may wait.
+const QUEUE: usize = 256;
+
+type Prepared = BTreeMap<CheckId, Arc<dyn Probe>>;
+
+enum Job {
+    AddService { definition: Box<ServiceDefinition>, origin: Origin, replace: bool, prepared: Prepared },
+    RemoveService(ServiceId),
+    AddCheck { definition: Box<CheckDefinition>, origin: Origin, prepared: Prepared },
+    RemoveCheck(CheckId),
+    SaveStatus { id: CheckId, status: Status, output: String },
+}
+
+/// The door to the task.
+#[derive(Clone)]
+pub(crate) struct Registrar {
+    jobs: mpsc::Sender<(Job, oneshot::Sender<Result<()>>)>,
+    local: Local,
+    scheduler: Scheduler,
+}
+
+impl Registrar {
+    /// The registrar, and its task.
+    pub(crate) fn new(
+        local: Local,
+        scheduler: Scheduler,
+        files: Option<Files>,
+        stop: CancellationToken,
+    ) -> (Self, impl Future<Output = ()> + Send + 'static) {
+        let (jobs, queue) = mpsc::channel(QUEUE);
+        let worker = Worker { local: local.clone(), scheduler: scheduler.clone(), files };
+        (Self { jobs, local, scheduler }, worker.run(queue, stop))
+    }
+
+    /// Registers a service that came over the HTTP API. Its programs are loaded first, so that
+    /// their complaints reach whoever registers.
+    pub(crate) async fn add_service(&self, definition: ServiceDefinition, replace: bool) -> Result<()> {
+        let checks = self.local.read(|state| state.checks_of_definition(&definition))?;
+        let mut prepared = Prepared::new();
+        for (id, check, target) in checks {
+            self.prepare(id, &check, target, &mut prepared).await?;
+        }
+        let definition = Box::new(definition);
+        self.carry_out(Job::AddService { definition, origin: Origin::Api, replace, prepared }).await
+    }
+
+    /// Registers a check that came over the HTTP API.
+    pub(crate) async fn add_check(&self, definition: CheckDefinition) -> Result<()> {
+        let (id, target) = self.local.read(|state| state.target_of_definition(&definition))?;
+        let mut prepared = Prepared::new();
+        self.prepare(id, &definition, target, &mut prepared).await?;
+        let definition = Box::new(definition);
+        self.carry_out(Job::AddCheck { definition, origin: Origin::Api, prepared }).await
+    }
+
+    async fn prepare(
+        &self,
+        id: CheckId,
+        definition: &CheckDefinition,
+        target: Target,
+        prepared: &mut Prepared,
+    ) -> Result<()> {
+        let invalid = |error: Error| Error::new(error.code, format!("Invalid check: {}", error.message));
+        let spec = spec::lower(definition, target, Origin::Api).map_err(invalid)?;
+        if let Some(probe) = self.scheduler.prepare(&spec).await.map_err(invalid)? {
+            prepared.insert(id, probe);
+        }
+        Ok(())
+    }
+
+    pub(crate) async fn remove_service(&self, id: ServiceId) -> Result<()> {
+        self.carry_out(Job::RemoveService(id)).await
+    }
+
+    pub(crate) async fn remove_check(&self, id: CheckId) -> Result<()> {
+        self.carry_out(Job::RemoveCheck(id)).await
+    }
+
+    /// Keeps the last words of a check that only speaks when spoken to.
+    pub(crate) async fn save_status(&self, id: CheckId, status: Status, output: String) -> Result<()> {
+        self.carry_out(Job::SaveStatus { id, status, output }).await
+    }
+
+    /// Brings in what was saved before a restart. What cannot be brought in is logged and kept.
+    pub(crate) async fn restore(&self, saved: Saved) {
+        for (path, why) in saved.unreadable {
+            tracing::error!(path = %path.display(), %why, "a saved registration cannot be read");
+        }
+        for service in saved.services {
+            let definition = Box::new(service.definition);
+            let name = definition.name.clone();
+            let prepared = Prepared::new();
+            let job = Job::AddService { definition, origin: Origin::Api, replace: false, prepared };
+            if let Err(error) = self.carry_out(job).await {
+                tracing::error!(service = %name, %error, "a saved service cannot be registered again");
+            }
+        }
+        for check in saved.checks {
+            let id = CheckId::from(check.id);
+            if let Some(definition) = check.definition {
+                let definition = Box::new(definition);
+                let job = Job::AddCheck { definition, origin: Origin::Api, prepared: Prepared::new() };
+                if let Err(error) = self.carry_out(job).await {
+                    tracing::error!(check = %id, %error, "a saved check cannot be registered again");
+                }
+            }
+            if let Some((status, output)) = check.last {
+                self.local.change(|state| state.restore_check(&id, status, output));
+            }
+        }
+    }
+
+    /// Brings in what configuration files define, and removes what they do not define any more.
+    /// Programs are loaded when they first run, so that no file can keep the agent from starting.
+    pub(crate) async fn apply_files(&self, config: &RuntimeConfig) -> Result<()> {
+        validate(config)?;
+        let (services, checks) = self.local.read(lictor_local::LocalState::from_files);
+        let wanted: BTreeSet<ServiceId> =
+            config.services.iter().map(ServiceDefinition::effective_id).collect();
+        for definition in &config.services {
+            let definition = Box::new(definition.clone());
+            let prepared = Prepared::new();
+            let job = Job::AddService { definition, origin: Origin::File, replace: true, prepared };
+            self.carry_out(job).await?;
+        }
+        let mut wanted_checks = BTreeSet::new();
+        for definition in &config.checks {
+            let (id, _) = self.local.read(|state| state.target_of_definition(definition))?;
+            wanted_checks.insert(id);
+            let definition = Box::new(definition.clone());
+            let prepared = Prepared::new();
+            self.carry_out(Job::AddCheck { definition, origin: Origin::File, prepared }).await?;
+        }
+        for id in services.into_iter().filter(|id| !wanted.contains(id)) {
+            self.carry_out(Job::RemoveService(id)).await?;
+        }
+        for id in checks {
+            let is_own = self.local.read(|state| {
+                state.check(&id).is_some_and(|check| {
+                    check.service_id.is_empty() || !wanted.contains(&check.service_id)
+                })
+            });
+            if is_own && !wanted_checks.contains(&id) {
+                self.carry_out(Job::RemoveCheck(id)).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn carry_out(&self, job: Job) -> Result<()> {
+        let (done, outcome) = oneshot::channel();
+        self.jobs.send((job, done)).await.map_err(|_| Error::stopping())?;
+        outcome.await.map_err(|_| Error::stopping())?
+    }
+}
+
+/// Whether everything that files define can be scheduled, so that nothing is half applied.
+fn validate(config: &RuntimeConfig) -> Result<()> {
+    let refuse = |what: String, error: Error| Error::new(error.code, format!("{what}: {}", error.message));
+    for service in &config.services {
+        let name = &service.name;
+        service.to_service().map_err(|error| refuse(format!("service {name:?}"), error))?;
+        for check in service.all_checks() {
+            spec::lower(check, Target::default(), Origin::File)
+                .map_err(|error| refuse(format!("service {name:?}: check {:?}", check.name), error))?;
+        }
+    }
+    for check in &config.checks {
+        spec::lower(check, Target::default(), Origin::File)
+            .map_err(|error| refuse(format!("check {:?}", check.name), error))?;
+    }
+    Ok(())
+}
+
+struct Worker {
+    local: Local,
+    scheduler: Scheduler,
+    files: Option<Files>,
+}
+
+impl Worker {
+    async fn run(
+        self,
+        mut queue: mpsc::Receiver<(Job, oneshot::Sender<Result<()>>)>,
+        stop: CancellationToken,
+    ) {
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                next = queue.recv() => match next {
+                    Some((job, done)) => {
+                        // Whoever asked may have stopped waiting.
+                        let _ = done.send(self.carry_out(job).await);
+                    }
+                    None => return,
+                },
+            }
+        }
+    }
+
+    async fn carry_out(&self, job: Job) -> Result<()> {
+        match job {
+            Job::AddService { definition, origin, replace, prepared } => {
+                self.add_service(&definition, origin, replace, prepared).await
+            }
+            Job::RemoveService(id) => {
+                let removed = self.local.change(|state| state.remove_service(&id))?;
+                self.forget({
+                    let id = id.clone();
+                    move |files| files.forget_service(&id)
+                })
+                .await?;
+                self.drop_checks(removed).await
+            }
+            Job::AddCheck { definition, origin, prepared } => {
+                self.add_check(*definition, origin, prepared).await
+            }
+            Job::RemoveCheck(id) => {
+                self.local.change(|state| state.remove_check(&id))?;
+                self.drop_checks(vec![id]).await
+            }
+            Job::SaveStatus { id, status, output } => self.save_status(id, status, output).await,
+        }
+    }
+
+    async fn add_service(
+        &self,
+        definition: &ServiceDefinition,
+        origin: Origin,
+        replace: bool,
+        prepared: Prepared,
+    ) -> Result<()> {
+        // What is not on disk is not acknowledged; what cannot be registered is not put there.
+        definition.to_service()?;
+        if origin == Origin::Api {
+            let definition = definition.clone();
+            self.save(move |files| files.save_service(&definition)).await?;
+        } else {
+            let id = definition.effective_id();
+            self.forget(move |files| files.forget_service(&id)).await?;
+        }
+        let registered = self.local.change(|state| state.add_service(definition, origin, replace))?;
+        self.schedule(registered, origin, prepared).await
+    }
+
+    async fn add_check(
+        &self,
+        definition: CheckDefinition,
+        origin: Origin,
+        prepared: Prepared,
+    ) -> Result<()> {
+        let (id, _) = self.local.read(|state| state.target_of_definition(&definition))?;
+        if origin == Origin::Api {
+            let (id, definition) = (id.clone(), definition.clone());
+            self.save(move |files| files.save_check(&id, Some(&definition), None)).await?;
+        }
+        let registered = self.local.change(|state| state.add_check(definition, origin))?;
+        self.schedule(registered, origin, prepared).await
+    }
+
+    async fn schedule(&self, registered: Registered, origin: Origin, mut prepared: Prepared) -> Result<()> {
+        self.drop_checks(registered.removed).await?;
+        for (id, definition, target) in registered.checks {
+            let spec = spec::lower(&definition, target, origin)?;
+            let probe = prepared.remove(&id);
+            self.scheduler.insert(id, spec, probe).await?;
+        }
+        Ok(())
+    }
+
+    async fn drop_checks(&self, checks: Vec<CheckId>) -> Result<()> {
+        for id in checks {
+            self.scheduler.remove(id.clone()).await?;
+            self.forget(move |files| files.forget_check(&id)).await?;
+        }
+        Ok(())
+    }
+
+    async fn save_status(&self, id: CheckId, status: Status, output: String) -> Result<()> {
+        let known = self.local.read(|state| {
+            state.check_definition(&id).map(|(definition, origin)| {
+                let of_service =
+                    state.check(&id).is_some_and(|check| !check.service_id.is_empty());
+                (definition.clone(), origin == Origin::Api && (!of_service || !definition.service_id.is_empty()))
+            })
+        });
+        let Some((definition, is_own)) = known else { return Ok(()) };
+        let last = Some((status, output));
+        self.save(move |files| files.save_check(&id, is_own.then_some(&definition), last)).await
+    }
+
+    async fn save(&self, write: impl FnOnce(&Files) -> io::Result<()> + Send + 'static) -> Result<()> {
+        let Some(files) = self.files.clone() else { return Ok(()) };
+        let written = tokio::task::spawn_blocking(move || write(&files)).await;
+        written
+            .map_err(|_| Error::stopping())?
+            .map_err(|error| Error::failed(format!("the registration cannot be saved: {error}")))
+    }
+
+    async fn forget(&self, remove: impl FnOnce(&Files) -> io::Result<()> + Send + 'static) -> Result<()> {
+        self.save(remove).await
+    }
+}
+
+/// Whether a check waits for reports.
+pub(crate) fn is_ttl(definition: &CheckDefinition) -> bool {
+    spec::lower(definition, Target::default(), Origin::Api)
+        .is_ok_and(|spec| matches!(spec.kind, CheckKind::Ttl { .. }))
+}
