@@ -167,12 +167,13 @@ impl Consensus {
 
     /// A server that has the only vote need not wait whether someone else leads.
     async fn lead_if_alone(&self) {
-        let alone = {
-            let metrics = self.raft.server_metrics();
-            let membership = Arc::clone(&metrics.borrow_watched().membership_config);
-            let mut voters = membership.voter_ids();
-            voters.next() == Some(self.id) && voters.next().is_none()
-        };
+        // Asked of Raft itself: its metrics say nothing before it has run for a moment.
+        let id = self.id;
+        let alone = self.raft.with_raft_state(move |state| {
+            let mut voters = state.membership_state.effective().voter_ids();
+            voters.next() == Some(id) && voters.next().is_none()
+        });
+        let alone = alone.await.unwrap_or(false);
         let mut leadership = self.leadership.clone();
         let attempts = if alone { ELECT_ATTEMPTS } else { 0 };
         for _ in 0..attempts {

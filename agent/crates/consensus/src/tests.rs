@@ -2,6 +2,7 @@
 
 mod cluster;
 mod failing;
+mod power;
 mod single;
 mod suite;
 

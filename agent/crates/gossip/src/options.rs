@@ -34,10 +34,18 @@ impl Options {
     }
 }
 
+/// News is repeated as often as in a pool of this size at the least: a pool that is just forming
+/// grows faster than its members notice.
+const SMALLEST: NonZeroU32 = match NonZeroU32::new(100) {
+    Some(members) => members,
+    None => NonZeroU32::MIN,
+};
+
 /// foca's settings for a pool of about this size.
 pub(crate) fn foca_config(members: usize) -> foca::Config {
     let members = u32::try_from(members).ok().and_then(NonZeroU32::new).unwrap_or(NonZeroU32::MIN);
     foca::Config {
+        max_transmissions: foca::Config::new_lan(members.max(SMALLEST)).max_transmissions,
         max_packet_size: crate::wire::MAX_FOCA_PACKET,
         // Who is away is forgotten by our own clock, which does so together with its record.
         remove_down_after: Some(Duration::from_secs(24 * 60 * 60)),

@@ -94,7 +94,7 @@ async fn a_restart_keeps_everything() {
     let server = open(Storage::Disk(directory.path().to_owned()), options(1)).await.unwrap();
     assert!(server.state() == before, "applied before anyone can ask");
     assert_eq!(server.consensus.raft_id(), id);
-    server.led().await;
+    assert!(server.consensus.lease_is_valid(), "leads at once, nobody else can");
     let index = server.put("one more", "value").await;
     assert!(index > 20);
     server.consensus.shutdown().await;
