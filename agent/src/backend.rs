@@ -44,7 +44,6 @@ pub(crate) struct AgentBackend {
     pub(crate) sandbox: Arc<Sandbox>,
     pub(crate) gossip: Arc<Gossip>,
     pub(crate) clock: Arc<dyn Clock>,
-    pub(crate) is_server: bool,
     /// The server, once its log is open.
     pub(crate) server: OnceLock<Arc<Server>>,
     pub(crate) orders: mpsc::Sender<Order>,

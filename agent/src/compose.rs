@@ -118,7 +118,6 @@ impl Agent {
             sandbox,
             gossip: Arc::clone(&gossip),
             clock: Arc::clone(&clock),
-            is_server: config.server,
             server: OnceLock::new(),
             orders,
         });
