@@ -109,8 +109,11 @@ impl Grants {
                     ));
                 }
             };
-            let bounds: Vec<Pattern> =
-                bounds.iter().filter_map(|text| Pattern::parse(door, text).ok()).collect();
+            let understand = |text: &String| {
+                let pattern = Pattern::parse(door, text);
+                pattern.inspect_err(|error| tracing::warn!("plugin_bounds.{key} {text:?} {error}")).ok()
+            };
+            let bounds: Vec<Pattern> = bounds.iter().filter_map(understand).collect();
             let list = value.as_array().ok_or_else(|| format!("check allow: {key:?} must be a list"))?;
             for item in list {
                 let text = item.as_str().ok_or_else(|| format!("check allow: {key:?} must list texts"))?;
