@@ -22,10 +22,10 @@ pub struct Request {
 pub struct Response {
     /// Its exit status; none if a signal ended it.
     pub exit: Option<i32>,
-    /// Standard output and error as they came, or as much as was to be kept.
+    /// Standard output and error as they came; of a longer output, the end.
     pub output: Vec<u8>,
-    /// Whether there was more output than was kept.
-    pub truncated: bool,
+    /// How many bytes of output there were.
+    pub total: u64,
     /// How long it ran.
     pub duration: Duration,
 }

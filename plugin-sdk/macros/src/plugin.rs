@@ -127,6 +127,7 @@ pub(crate) fn expand(attributes: TokenStream, item: TokenStream, world: World) -
         },
     };
     Ok(quote! {
+        #[allow(clippy::needless_pass_by_value, reason = "the configuration is made for this one call")]
         #function
 
         /// This crate's plugin, as the host sees it.

@@ -295,7 +295,7 @@ impl From<wit::exec::Response> for exec::Response {
         Self {
             exit: response.exit,
             output: response.output,
-            truncated: response.truncated,
+            total: response.total,
             duration: Duration::from_micros(response.duration),
         }
     }

@@ -23,6 +23,8 @@ const FIXTURES: &str = "agent/crates/sandbox/tests/fixtures";
 /// All of them.
 pub(crate) const COMPONENTS: &[Component] = &[
     Component { name: "http_check", source: "plugins/http_check", destination: "plugins/http_check" },
+    Component { name: "script_check", source: "plugins/script_check", destination: "plugins/script_check" },
+    Component { name: "udp_check", source: "plugins/udp_check", destination: "plugins/udp_check" },
     Component { name: "tcp_check", source: "plugins/tcp_check", destination: "plugins/tcp_check" },
     Component { name: "hostile", source: "plugins/fixtures/hostile", destination: FIXTURES },
     Component { name: "wasi", source: "plugins/fixtures/wasi", destination: FIXTURES },

@@ -30,7 +30,8 @@ fn collect(root: &Path, path: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
     }
     for entry in fs::read_dir(&full)? {
         let name = entry?.file_name();
-        if name != "target" {
+        // What only tests see does not end up in a component.
+        if name != "target" && name != "tests" {
             collect(root, &path.join(name), files)?;
         }
     }

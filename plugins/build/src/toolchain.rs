@@ -79,7 +79,7 @@ impl Toolchain {
     }
 }
 
-/// Panic messages carry paths: without the machine's own, the same sources give the same bytes.
+/// Panic messages carry paths; those of the machine are nobody else's business.
 fn remappings(root: &Path) -> Result<String> {
     let home = std::env::var_os("CARGO_HOME").map(PathBuf::from);
     let home = home.or_else(|| std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cargo")));

@@ -21,6 +21,20 @@ pub struct SandboxConfig {
     pub limits: Limits,
     /// What definitions may allow their checks beyond the default grant.
     pub bounds: Bounds,
+    /// Whose definitions may name commands to run.
+    pub exec: ExecPolicy,
+}
+
+/// Whose definitions may name commands to run on the agent's machine.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ExecPolicy {
+    /// Nobody's.
+    #[default]
+    Never,
+    /// Those in configuration files, as with `enable_local_script_checks`.
+    Files,
+    /// Everybody's, as with `enable_script_checks`.
+    Anyone,
 }
 
 impl Default for SandboxConfig {
@@ -33,6 +47,7 @@ impl Default for SandboxConfig {
             queue_wait: Duration::from_secs(5),
             limits: Limits::default(),
             bounds: Bounds::default(),
+            exec: ExecPolicy::default(),
         }
     }
 }

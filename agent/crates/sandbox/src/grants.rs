@@ -62,6 +62,7 @@ pub(crate) struct Grants {
     literals: Vec<Literal>,
     patterns: Vec<Pattern>,
     redirects: bool,
+    commands: Vec<Vec<String>>,
 }
 
 impl Grants {
@@ -79,6 +80,23 @@ impl Grants {
                 self.literals.push(literal);
             }
         }
+    }
+
+    /// Grants a command that stands in the definition.
+    pub(crate) fn add_command(&mut self, words: Vec<String>) {
+        self.commands.push(words);
+    }
+
+    /// Whether a command may be run.
+    pub(crate) fn check_command(&self, words: &[String]) -> Result<(), String> {
+        if self.commands.iter().any(|granted| granted == words) {
+            return Ok(());
+        }
+        let program = words.first().map(String::as_str).unwrap_or_default();
+        Err(format!(
+            "exec is not granted: {program}; commands take enable_script_checks or enable_local_script_checks in the \
+             agent's configuration, and may only be those in the definition"
+        ))
     }
 
     /// Adds what a definition allows its check, as far as the operator lets it.
@@ -109,8 +127,11 @@ impl Grants {
                     ));
                 }
             };
-            let bounds: Vec<Pattern> =
-                bounds.iter().filter_map(|text| Pattern::parse(door, text).ok()).collect();
+            let understand = |text: &String| {
+                let pattern = Pattern::parse(door, text);
+                pattern.inspect_err(|error| tracing::warn!("plugin_bounds.{key} {text:?} {error}")).ok()
+            };
+            let bounds: Vec<Pattern> = bounds.iter().filter_map(understand).collect();
             let list = value.as_array().ok_or_else(|| format!("check allow: {key:?} must be a list"))?;
             for item in list {
                 let text = item.as_str().ok_or_else(|| format!("check allow: {key:?} must list texts"))?;
@@ -171,7 +192,8 @@ impl Grants {
             .map(|grant| format!("{} {}", grant.door.as_str(), place(&grant.host, grant.port)));
         let patterns = self.patterns.iter().map(Pattern::to_string);
         let redirects = self.redirects.then(|| "http redirects".to_owned());
-        literals.chain(patterns).chain(redirects).collect()
+        let commands = self.commands.iter().map(|words| format!("exec {words:?}"));
+        literals.chain(patterns).chain(redirects).chain(commands).collect()
     }
 }
 

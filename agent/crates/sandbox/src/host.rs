@@ -82,6 +82,8 @@ fn engine(config: &SandboxConfig) -> wasmtime::Result<Engine> {
     settings
         .allocation_strategy(InstanceAllocationStrategy::Pooling(pool))
         .epoch_interruption(true)
+        // Compiling would otherwise take every processor, and with them the agent's other duties.
+        .parallel_compilation(false)
         .max_wasm_stack(GUEST_STACK)
         .async_stack_size(FIBER_STACK);
     Engine::new(&settings)

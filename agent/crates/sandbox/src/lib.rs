@@ -39,6 +39,6 @@ mod turns;
 mod wasi;
 mod wire;
 
-pub use config::{Bounds, Limits, SandboxConfig};
+pub use config::{Bounds, ExecPolicy, Limits, SandboxConfig};
 pub use figures::{BUCKETS, PluginFigures};
 pub use sandbox::Sandbox;

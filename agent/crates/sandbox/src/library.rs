@@ -6,10 +6,21 @@ use lictor_model::probe::{Origin, Program};
 use lictor_model::{Error, Result};
 
 /// The components that every agent carries, by file name.
-const BUILT_IN: [(&str, &[u8]); 2] = [
+const BUILT_IN: [(&str, &[u8]); 4] = [
     (
         "http_check.wasm",
         include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../plugins/http_check/http_check.wasm")),
+    ),
+    (
+        "script_check.wasm",
+        include_bytes!(concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/../../../plugins/script_check/script_check.wasm"
+        )),
+    ),
+    (
+        "udp_check.wasm",
+        include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../plugins/udp_check/udp_check.wasm")),
     ),
     (
         "tcp_check.wasm",
@@ -109,7 +120,7 @@ mod tests {
         std::fs::write(directory.path().join("mine.wasm"), b"x").unwrap();
         let complaint = find(Some(directory.path()), &program("nosuch", Origin::Api)).unwrap_err().message;
         assert!(complaint.contains("no plugin \"nosuch\""), "{complaint}");
-        assert!(complaint.contains("http_check.wasm, tcp_check.wasm"), "{complaint}");
+        assert!(complaint.contains("built in are http_check.wasm"), "{complaint}");
         assert!(complaint.contains("has mine.wasm"), "{complaint}");
     }
 

@@ -51,6 +51,13 @@ impl Need {
         }
     }
 
+    /// The command named: a list in the configuration, word by word.
+    pub(crate) fn command(&self, config: &Map<String, Value>) -> Option<Vec<String>> {
+        let [Part::Config(field)] = self.parts.as_slice() else { return None };
+        let words = config_values(config, field);
+        (self.door == Door::Exec && !words.is_empty()).then_some(words)
+    }
+
     /// The places named; a list in the configuration names several, an empty field none.
     pub(crate) fn fill(&self, config: &Map<String, Value>, target: &Target) -> Vec<(Door, String)> {
         let mut texts = vec![String::new()];
@@ -97,14 +104,14 @@ fn config_values(config: &Map<String, Value>, field: &str) -> Vec<String> {
     }
     match value {
         Some(Value::Array(items)) => items.iter().filter_map(plain).collect(),
-        Some(other) => plain(other).into_iter().collect(),
+        Some(other) => plain(other).into_iter().filter(|text| !text.is_empty()).collect(),
         None => Vec::new(),
     }
 }
 
 fn plain(value: &Value) -> Option<String> {
     match value {
-        Value::String(text) if !text.is_empty() => Some(text.clone()),
+        Value::String(text) => Some(text.clone()),
         Value::Number(number) => Some(number.to_string()),
         _ => None,
     }

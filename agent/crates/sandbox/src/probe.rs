@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use lictor_model::probe::{Blindness, Finding, Probe, ProbeFacts, Program, Target};
+use lictor_model::probe::{Blindness, Finding, Origin, Probe, ProbeFacts, Program, Target};
 use lictor_model::{Error, Result};
 use serde_json::{Map, Value};
 use tokio::sync::Semaphore;
@@ -13,7 +13,7 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use crate::bindings::types;
-use crate::config::Bounds;
+use crate::config::{ExecPolicy, SandboxConfig};
 use crate::grants::Grants;
 use crate::host::Host;
 use crate::loaded::Loaded;
@@ -44,7 +44,7 @@ pub(crate) fn prepare(
     file: &str,
     program: &Program,
     target: &Target,
-    bounds: &Bounds,
+    settings: &SandboxConfig,
 ) -> Result<SandboxedProbe> {
     let empty = Map::new();
     let config = match &program.config {
@@ -57,7 +57,12 @@ pub(crate) fn prepare(
     for (door, text) in loaded.needs.iter().flat_map(|need| need.fill(config, target)) {
         grants.add_literal(door, &text);
     }
-    grants.add_allowed(&program.allow, bounds).map_err(Error::invalid)?;
+    if may_exec(settings.exec, program.origin) {
+        for words in loaded.needs.iter().filter_map(|need| need.command(config)) {
+            grants.add_command(words);
+        }
+    }
+    grants.add_allowed(&program.allow, &settings.bounds).map_err(Error::invalid)?;
     let facts = ProbeFacts {
         plugin: loaded.name.to_string(),
         version: loaded.version.clone(),
@@ -78,6 +83,14 @@ pub(crate) fn prepare(
         host,
     };
     Ok(SandboxedProbe { facts, prepared: Arc::new(prepared) })
+}
+
+fn may_exec(policy: ExecPolicy, origin: Origin) -> bool {
+    match policy {
+        ExecPolicy::Never => false,
+        ExecPolicy::Files => origin == Origin::File,
+        ExecPolicy::Anyone => true,
+    }
 }
 
 fn convert(target: &Target) -> types::Target {

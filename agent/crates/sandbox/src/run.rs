@@ -142,7 +142,8 @@ fn convert(verdict: types::Verdict, output_limit: usize) -> Verdict {
             types::Status::Warning => Status::Warning,
             types::Status::Critical => Status::Critical,
         },
-        summary: cut(verdict.summary, SUMMARY),
+        // Some plugins say all in one text: a heading, and as much output as is kept.
+        summary: cut(verdict.summary, output_limit.saturating_add(SUMMARY)),
         detail: verdict.detail.map(|detail| cut(detail, output_limit)),
         metrics: verdict
             .metrics

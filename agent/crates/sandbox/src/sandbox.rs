@@ -76,7 +76,7 @@ impl CheckRunner for Sandbox {
             host.handle.clone().spawn(async move { loaded::load(&host, &file, source).await })
         };
         let loaded = work.await.map_err(|_| Error::stopping())??;
-        let probe = probe::prepare(host, loaded, &file, program, target, &self.config.bounds)?;
+        let probe = probe::prepare(host, loaded, &file, program, target, &self.config)?;
         Ok(Arc::new(probe))
     }
 }

@@ -5,6 +5,7 @@
 //! that changes its mind in between leads nowhere.
 
 pub(crate) mod deadline;
+pub(crate) mod exec;
 pub(crate) mod fault;
 pub(crate) mod http;
 pub(crate) mod tls;

@@ -75,7 +75,7 @@ async fn a_target_at_fault_is_critical_not_unknown() {
     );
 
     let endless = prepare(&sandbox, "http_check", json!({"url": format!("http://{web}/endless")})).await;
-    let endless = verdict(endless.run(SECOND / 5).await);
+    let endless = verdict(endless.run(SECOND / 2).await);
     assert_eq!(endless.status, Status::Passing);
     assert_eq!(endless.detail.as_deref(), Some("so far"));
 

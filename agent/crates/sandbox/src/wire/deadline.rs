@@ -27,6 +27,10 @@ impl Deadline {
         }
     }
 
+    pub(crate) fn span(&self) -> Duration {
+        self.span
+    }
+
     pub(crate) fn left(&self) -> Duration {
         self.at.saturating_duration_since(Instant::now())
     }

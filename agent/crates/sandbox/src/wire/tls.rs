@@ -60,6 +60,9 @@ fn builder() -> Result<rustls::ConfigBuilder<ClientConfig, rustls::WantsVerifier
 fn verified() -> Result<Arc<ClientConfig>, String> {
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    if roots.is_empty() {
+        tracing::warn!("this machine has no root certificates: checks of TLS servers will fail");
+    }
     Ok(Arc::new(builder()?.with_root_certificates(roots).with_no_client_auth()))
 }
 

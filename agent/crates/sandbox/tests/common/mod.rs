@@ -51,12 +51,12 @@ pub async fn refusal(sandbox: &Sandbox, program: &Program) -> String {
 
 /// Runs the built-in HTTP check against a path of a server.
 pub async fn http(sandbox: &Sandbox, url: &str) -> Finding {
-    prepare(sandbox, "http_check", json!({"url": url})).await.run(SECOND).await
+    prepare(sandbox, "http_check", json!({"url": url})).await.run(SECOND * 5).await
 }
 
 /// Runs the hostile component in one of its ways.
 pub async fn hostile(sandbox: &Sandbox, config: Value) -> Finding {
-    prepare(sandbox, "hostile.wasm", config).await.run(SECOND).await
+    prepare(sandbox, "hostile.wasm", config).await.run(SECOND * 10).await
 }
 
 #[track_caller]
