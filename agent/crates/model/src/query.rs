@@ -195,12 +195,13 @@ pub struct NodeServices {
 
 /// A service instance with what is needed to judge and reach it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
 pub struct Instance {
     /// The node it runs on.
     pub node: Arc<Node>,
     /// The instance.
     pub service: Arc<Service>,
-    /// The node's checks and its own, in the order of their ids; empty where not asked for.
+    /// The node's checks, then its own, each in the order of their ids; empty where not asked for.
     pub checks: Vec<Arc<Check>>,
 }
 
