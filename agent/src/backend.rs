@@ -89,14 +89,11 @@ impl AgentBackend {
         let mut changes = self.local.subscribe();
         let look = || {
             let service = self.local.read(|state| state.service(id).cloned());
-            let service =
-                service.ok_or_else(|| Error::not_found(format!("unknown service ID: {id}")))?;
+            let service = service.ok_or_else(|| Error::not_found(format!("unknown service ID: {id}")))?;
             let hash = content_hash(&service);
             Ok(LocalAnswer::Service { service, hash })
         };
-        let is_known = |answer: &Result<LocalAnswer>| {
-            matches!((answer, &hash), (Ok(LocalAnswer::Service { hash, .. }), Some(known)) if hash == known)
-        };
+        let is_known = |answer: &Result<LocalAnswer>| matches!((answer, &hash), (Ok(LocalAnswer::Service { hash, .. }), Some(known)) if hash == known);
         let deadline = tokio::time::sleep(max_wait.unwrap_or(DEFAULT_WAIT).min(MAX_WAIT));
         let mut deadline = std::pin::pin!(deadline);
         loop {
@@ -114,13 +111,11 @@ impl AgentBackend {
     async fn update_check(&self, id: CheckId, status: Status, output: String) -> Result<LocalAnswer> {
         self.local.read(|state| state.is_ttl_check(&id))?;
         let now = self.clock.now();
-        let changed = self
-            .local
-            .change(|state| state.update_check(&id, Some(status), output.clone(), now));
+        let changed = self.local.change(|state| state.update_check(&id, Some(status), output.clone(), now));
         self.scheduler.refresh(id.clone()).await?;
-        let is_kept = self.local.read(|state| {
-            state.check_definition(&id).is_some_and(|(definition, _)| is_ttl(definition))
-        });
+        let is_kept = self
+            .local
+            .read(|state| state.check_definition(&id).is_some_and(|(definition, _)| is_ttl(definition)));
         if changed && is_kept {
             self.registrar.save_status(id, status, output).await?;
         }
@@ -154,11 +149,9 @@ impl Backend for AgentBackend {
                 self.server.get(),
                 &self.gossip.members(),
             ))),
-            LocalRequest::Metrics => Ok(LocalAnswer::Document(describe::figures(
-                &self.sandbox,
-                &self.local,
-                self.server.get(),
-            ))),
+            LocalRequest::Metrics => {
+                Ok(LocalAnswer::Document(describe::figures(&self.sandbox, &self.local, self.server.get())))
+            }
             LocalRequest::Members => Ok(LocalAnswer::Members(self.gossip.members().to_vec())),
             LocalRequest::Services { filter } => self.services(&filter),
             LocalRequest::Service { id, hash, max_wait } => self.service(&id, hash, max_wait).await,
@@ -179,9 +172,7 @@ impl Backend for AgentBackend {
                 self.registrar.remove_check(id).await?;
                 Ok(LocalAnswer::Done)
             }
-            LocalRequest::UpdateCheck { id, status, output } => {
-                self.update_check(id, status, output).await
-            }
+            LocalRequest::UpdateCheck { id, status, output } => self.update_check(id, status, output).await,
             LocalRequest::Reload => self.order(Order::Reload).await,
             LocalRequest::Leave => self.order(Order::Leave).await,
             LocalRequest::Leader { datacenter } => {

@@ -103,8 +103,7 @@ impl Agent {
         let reporter: Arc<dyn Reporter> =
             Arc::new(ToLocal { local: local.clone(), clock: Arc::clone(&clock) });
         let runner: Arc<dyn CheckRunner> = Arc::clone(&sandbox) as _;
-        let (scheduler, scheduling) =
-            Scheduler::start(runner, reporter, Arc::clone(&clock), stop.clone());
+        let (scheduler, scheduling) = Scheduler::start(runner, reporter, Arc::clone(&clock), stop.clone());
         tasks.spawn(scheduling);
         let files = open_files(&config)?;
         let (registrar, registering) =
@@ -223,8 +222,7 @@ impl Agent {
         }
         self.stop_edges.cancel();
         self.stop.cancel();
-        let mut tasks =
-            std::mem::take(&mut *self.tasks.lock().unwrap_or_else(PoisonError::into_inner));
+        let mut tasks = std::mem::take(&mut *self.tasks.lock().unwrap_or_else(PoisonError::into_inner));
         let drained = async { while tasks.join_next().await.is_some() {} };
         if tokio::time::timeout(DRAIN_TIMEOUT, drained).await.is_err() {
             tracing::warn!("some tasks did not end in time");
@@ -349,11 +347,7 @@ async fn open_server(
     address: SocketAddr,
     stop: &CancellationToken,
 ) -> Result<(Arc<Consensus>, Arc<Server>), StartError> {
-    let node = PeerInfo {
-        address,
-        name: identity.name.to_string(),
-        node_id: identity.id.to_string(),
-    };
+    let node = PeerInfo { address, name: identity.name.to_string(), node_id: identity.id.to_string() };
     let mut options = RaftOptions::new(node);
     options.raft_multiplier = config.raft_multiplier;
     if let Some(threshold) = config.raft_snapshot_threshold {
@@ -411,7 +405,8 @@ fn sandbox_config(config: &RuntimeConfig) -> Result<SandboxConfig, StartError> {
 
 /// Where compiled components are kept for agents without a data directory.
 fn user_cache_dir() -> Option<PathBuf> {
-    let from = |variable: &str| std::env::var_os(variable).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let from =
+        |variable: &str| std::env::var_os(variable).filter(|value| !value.is_empty()).map(PathBuf::from);
     from("XDG_CACHE_HOME").or_else(|| Some(from("HOME")?.join(".cache"))).map(|cache| cache.join("lictor"))
 }
 

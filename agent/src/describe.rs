@@ -13,9 +13,8 @@ use serde_json::{Value, json};
 
 /// What `/v1/agent/self` shows.
 pub(crate) fn agent(local: &Local, server: Option<&Arc<Server>>, members: &[Member]) -> Value {
-    let (identity, services, checks) = local.read(|state| {
-        (state.identity().clone(), state.services().len(), state.checks().len())
-    });
+    let (identity, services, checks) =
+        local.read(|state| (state.identity().clone(), state.services().len(), state.checks().len()));
     let member = members.iter().find(|member| member.name == identity.name.as_str());
     let mut stats = json!({
         "agent": {

@@ -100,7 +100,11 @@ fn node_id(config: &RuntimeConfig) -> Result<String, StartError> {
 }
 
 /// What this agent says of itself in the gossip pool.
-pub(crate) fn tags(config: &RuntimeConfig, identity: &Identity, server: SocketAddr) -> BTreeMap<String, String> {
+pub(crate) fn tags(
+    config: &RuntimeConfig,
+    identity: &Identity,
+    server: SocketAddr,
+) -> BTreeMap<String, String> {
     let mut tags: BTreeMap<String, String> = [
         ("role", if config.server { "consul" } else { "node" }),
         ("dc", identity.datacenter.as_str()),

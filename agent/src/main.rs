@@ -29,9 +29,7 @@ fn agent(program: &str, arguments: &[String]) -> ExitCode {
         Err(problems) => return print(&Output::error(format!("==> {problems}"), 1)),
     };
     let started = runtime().and_then(|runtime| {
-        let ended = runtime
-            .block_on(lictor_agent::run(config, sources))
-            .map_err(|error| error.to_string());
+        let ended = runtime.block_on(lictor_agent::run(config, sources)).map_err(|error| error.to_string());
         runtime.shutdown_background();
         ended
     });
@@ -61,7 +59,8 @@ fn read_stdin() -> std::io::Result<Vec<u8>> {
 }
 
 fn flags_help(program: &str) -> String {
-    let mut help = format!("Usage: {program} agent [options]\n\n  Runs the agent until it is interrupted.\n\n");
+    let mut help =
+        format!("Usage: {program} agent [options]\n\n  Runs the agent until it is interrupted.\n\n");
     for (name, kind, _) in flags::FLAGS {
         let takes = match kind {
             flags::Kind::Switch => "",

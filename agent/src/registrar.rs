@@ -156,9 +156,9 @@ impl Registrar {
         }
         for id in checks {
             let is_own = self.local.read(|state| {
-                state.check(&id).is_some_and(|check| {
-                    check.service_id.is_empty() || !wanted.contains(&check.service_id)
-                })
+                state
+                    .check(&id)
+                    .is_some_and(|check| check.service_id.is_empty() || !wanted.contains(&check.service_id))
             });
             if is_own && !wanted_checks.contains(&id) {
                 self.carry_out(Job::RemoveCheck(id)).await?;
@@ -263,12 +263,7 @@ impl Worker {
         self.schedule(registered, origin, prepared).await
     }
 
-    async fn add_check(
-        &self,
-        definition: CheckDefinition,
-        origin: Origin,
-        prepared: Prepared,
-    ) -> Result<()> {
+    async fn add_check(&self, definition: CheckDefinition, origin: Origin, prepared: Prepared) -> Result<()> {
         let (id, _) = self.local.read(|state| state.target_of_definition(&definition))?;
         if origin == Origin::Api {
             let (id, definition) = (id.clone(), definition.clone());
@@ -299,9 +294,11 @@ impl Worker {
     async fn save_status(&self, id: CheckId, status: Status, output: String) -> Result<()> {
         let known = self.local.read(|state| {
             state.check_definition(&id).map(|(definition, origin)| {
-                let of_service =
-                    state.check(&id).is_some_and(|check| !check.service_id.is_empty());
-                (definition.clone(), origin == Origin::Api && (!of_service || !definition.service_id.is_empty()))
+                let of_service = state.check(&id).is_some_and(|check| !check.service_id.is_empty());
+                (
+                    definition.clone(),
+                    origin == Origin::Api && (!of_service || !definition.service_id.is_empty()),
+                )
             })
         });
         let Some((definition, is_own)) = known else { return Ok(()) };

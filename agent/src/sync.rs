@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::StreamExt;
-use lictor_local::sync::{Remote, Step, full_sync_interval};
 use lictor_local::Local;
+use lictor_local::sync::{Remote, Step, full_sync_interval};
 use lictor_model::command::{Outcome, WriteOptions};
 use lictor_model::filter::Filter;
 use lictor_model::query::{Answer, Query, ReadOptions};

@@ -316,9 +316,9 @@ impl LocalState {
             return Ok((id, None));
         }
         let service_id = ServiceId::from(definition.service_id.as_str());
-        let service = self.service(&service_id).ok_or_else(|| {
-            Error::invalid(format!("ServiceID {:?} does not exist", service_id.as_str()))
-        })?;
+        let service = self
+            .service(&service_id)
+            .ok_or_else(|| Error::invalid(format!("ServiceID {:?} does not exist", service_id.as_str())))?;
         Ok((id, Some(Arc::clone(service))))
     }
 

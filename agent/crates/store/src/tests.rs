@@ -265,6 +265,27 @@ fn an_unrelated_service_wakes_nobody() {
 }
 
 #[test]
+fn a_check_of_the_node_wakes_those_who_look_at_health_but_not_at_the_service_s_own_checks() {
+    let store = Store::new();
+    store.apply([(RaftIndex(2), register("n", "web", Status::Passing))]);
+    let selector = ServiceSelector { service: "web".into(), ..ServiceSelector::default() };
+    let health = ask(&store.snapshot(), &Query::Health(selector));
+    let own = Query::ServiceChecks { service: "web".into(), selector: NodeSelector::default() };
+    let own = ask(&store.snapshot(), &own);
+    let (health, own) = (store.watchers().register(health.watches), store.watchers().register(own.watches));
+    let of_node = Check { id: "disk".into(), ..Check::default() };
+    let command = Command::Register(Box::new(Registration {
+        node: "n".into(),
+        address: "10.0.0.1".to_owned(),
+        checks: vec![Arc::new(of_node)],
+        ..Registration::default()
+    }));
+    store.apply([(RaftIndex(3), command)]);
+    assert!(is_woken(&health));
+    assert!(!is_woken(&own));
+}
+
+#[test]
 fn a_service_that_does_not_exist_yet_can_be_waited_for() {
     let store = Store::new();
     let query = Query::Health(ServiceSelector { service: "web".into(), ..ServiceSelector::default() });

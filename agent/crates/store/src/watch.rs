@@ -27,8 +27,10 @@ pub enum Watch {
     Services,
     /// The instances of one service, with the nodes they run on.
     Service(Arc<str>),
-    /// The instances of one service and all checks that speak for them.
+    /// The instances of one service, their checks and those of their nodes.
     ServiceHealth(Arc<str>),
+    /// The checks of the instances of one service, without those of their nodes.
+    ServiceChecks(Arc<str>),
     /// Any check.
     Checks,
 }

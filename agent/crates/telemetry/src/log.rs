@@ -34,10 +34,10 @@ pub fn level(name: &str) -> Result<Level, String> {
 /// warning, unless everything is asked for. A second call changes nothing.
 pub fn start(level: Level, json: bool) {
     let libraries = if level == Level::TRACE { Level::TRACE } else { Level::WARN };
-    let targets =
-        filter::Targets::new().with_default(libraries).with_target("lictor", level).with_targets(
-            ROOMS.iter().map(|room| (format!("lictor_{room}"), level)),
-        );
+    let targets = filter::Targets::new()
+        .with_default(libraries)
+        .with_target("lictor", level)
+        .with_targets(ROOMS.iter().map(|room| (format!("lictor_{room}"), level)));
     let layer = if json {
         tracing_subscriber::fmt::layer().json().flatten_event(true).boxed()
     } else {
@@ -48,8 +48,23 @@ pub fn start(level: Level, json: bool) {
 }
 
 const ROOMS: [&str; 17] = [
-    "acl", "agent", "checks", "cli", "config", "consensus", "dns", "gossip", "http", "local", "model", "rpc",
-    "sandbox", "server", "store", "sys", "watch",
+    "acl",
+    "agent",
+    "checks",
+    "cli",
+    "config",
+    "consensus",
+    "dns",
+    "gossip",
+    "http",
+    "local",
+    "model",
+    "rpc",
+    "sandbox",
+    "server",
+    "store",
+    "sys",
+    "watch",
 ];
 
 struct Lines;

@@ -126,8 +126,7 @@ impl Change<'_> {
                 self.touch_or_bury_service(&old_name);
             }
         }
-        self.touch(Watch::Service(Arc::clone(&name)));
-        self.touch(Watch::ServiceHealth(name));
+        self.touch_service(&name);
         self.touch(Watch::NodeServices(Arc::clone(node)));
         if names_change {
             self.touch(Watch::Services);
@@ -227,9 +226,15 @@ impl Change<'_> {
         self.touch(Watch::Nodes);
         self.touch(Watch::Node(Arc::clone(node)));
         for name in self.service_names_on(node) {
-            self.touch(Watch::Service(Arc::clone(&name)));
-            self.touch(Watch::ServiceHealth(name));
+            self.touch_service(&name);
         }
+    }
+
+    /// An instance changed, and with it every answer that shows or counts it.
+    fn touch_service(&mut self, name: &Folded) {
+        self.touch(Watch::Service(Arc::clone(name)));
+        self.touch(Watch::ServiceHealth(Arc::clone(name)));
+        self.touch(Watch::ServiceChecks(Arc::clone(name)));
     }
 
     /// A check of this service of the node changed; the empty id stands for the node itself and
@@ -243,17 +248,18 @@ impl Change<'_> {
             }
         } else if let Some(found) = self.state.services.get(&(Arc::clone(node), service.clone())) {
             let name = fold(found.name.as_str());
-            self.touch(Watch::ServiceHealth(name));
+            self.touch(Watch::ServiceHealth(Arc::clone(&name)));
+            self.touch(Watch::ServiceChecks(name));
         }
     }
 
     fn touch_or_bury_service(&mut self, name: &Folded) {
         if self.state.instances_of(name).next().is_some() {
-            self.touch(Watch::Service(Arc::clone(name)));
-            self.touch(Watch::ServiceHealth(Arc::clone(name)));
+            self.touch_service(name);
         } else {
             self.bury(Watch::Service(Arc::clone(name)));
             self.bury(Watch::ServiceHealth(Arc::clone(name)));
+            self.bury(Watch::ServiceChecks(Arc::clone(name)));
         }
     }
 

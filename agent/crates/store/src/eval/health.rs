@@ -49,7 +49,7 @@ impl View<'_> {
             .cloned()
             .collect();
         checks.sort_by(|a, b| (&a.node, &a.id).cmp(&(&b.node, &b.id)));
-        Ok(self.answer(Answer::Checks(checks), [Watch::ServiceHealth(name)]))
+        Ok(self.answer(Answer::Checks(checks), [Watch::ServiceChecks(name)]))
     }
 
     pub(super) fn node_checks(&self, node: &NodeName, filter: &Filter) -> Result<Evaluation> {
