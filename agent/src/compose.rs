@@ -82,7 +82,7 @@ impl Agent {
             file::create_private_dir(data_dir)
                 .map_err(|error| StartError::new(format!("data_dir {}", data_dir.display()), error))?;
         }
-        let identity = identity::establish(&config)?;
+        let (identity, address) = identity::establish(&config)?;
         banner::print(&config, &identity);
         for warning in &config.warnings {
             tracing::warn!("{warning}");
@@ -92,7 +92,7 @@ impl Agent {
         }
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
         let listeners = Listeners::bind(&config)?;
-        let gossip = Arc::new(start_gossip(&config, &identity, &listeners, &clock)?);
+        let gossip = Arc::new(start_gossip(&config, &identity, address, &listeners, &clock)?);
         let stop = CancellationToken::new();
         let stop_edges = CancellationToken::new();
         let mut tasks = JoinSet::new();
@@ -120,7 +120,7 @@ impl Agent {
             server: OnceLock::new(),
             orders,
         });
-        let server_address = SocketAddr::new(advertised(&identity), listeners.server_port);
+        let server_address = SocketAddr::new(address, listeners.server_port);
         listeners.serve(&config, &backend, &clock, &stop_edges, &mut tasks);
 
         restore(&registrar, files).await?;
@@ -304,19 +304,15 @@ fn addresses(hosts: &[IpAddr], port: Option<u16>) -> Vec<SocketAddr> {
     port.map(|port| hosts.iter().map(|host| SocketAddr::new(*host, port)).collect()).unwrap_or_default()
 }
 
-fn advertised(identity: &Identity) -> IpAddr {
-    // The identity's address was made from one.
-    identity.address.parse().unwrap_or(IpAddr::from([127, 0, 0, 1]))
-}
-
 fn start_gossip(
     config: &RuntimeConfig,
     identity: &Identity,
+    address: IpAddr,
     listeners: &Listeners,
     clock: &Arc<dyn Clock>,
 ) -> Result<Gossip, StartError> {
-    let advertise = SocketAddr::new(advertised(identity), listeners.serf.port());
-    let server = SocketAddr::new(advertised(identity), listeners.server_port);
+    let advertise = SocketAddr::new(address, listeners.serf.port());
+    let server = SocketAddr::new(address, listeners.server_port);
     let mut options = GossipOptions::new(identity.name.as_str(), identity.id.as_str(), advertise);
     options.tags = identity::tags(config, identity, server);
     Gossip::start(options, listeners.serf, Arc::clone(clock))

@@ -14,8 +14,9 @@ use crate::StartError;
 /// The file that keeps the node's identifier.
 const NODE_ID_FILE: &str = "node-id";
 
-/// Finds out who this agent is; an identifier that is new is on disk when this returns.
-pub(crate) fn establish(config: &RuntimeConfig) -> Result<Identity, StartError> {
+/// Finds out who this agent is and where others reach it; an identifier that is new is on disk
+/// when this returns.
+pub(crate) fn establish(config: &RuntimeConfig) -> Result<(Identity, IpAddr), StartError> {
     let address = advertised(config)?;
     let family = if address.is_ipv4() { "ipv4" } else { "ipv6" };
     let text = address.to_string();
@@ -23,14 +24,15 @@ pub(crate) fn establish(config: &RuntimeConfig) -> Result<Identity, StartError> 
     let mut meta = config.node_meta.clone();
     meta.insert("consul-version".to_owned(), version::COMPATIBILITY.to_owned());
     meta.insert("consul-network-segment".to_owned(), String::new());
-    Ok(Identity {
+    let identity = Identity {
         id: node_id(config)?.as_str().into(),
         name: node_name(config)?.as_str().into(),
         datacenter: config.datacenter.as_str().into(),
         address: text.clone(),
         tagged_addresses: tagged.into_iter().map(|audience| (audience, text.clone())).collect(),
         meta,
-    })
+    };
+    Ok((identity, address))
 }
 
 /// The address others reach this agent at.

@@ -63,7 +63,7 @@ impl Schedule {
             if *at > now {
                 return None;
             }
-            let Some(Reverse((_, generation, id))) = self.turns.pop() else { return None };
+            let Reverse((_, generation, id)) = self.turns.pop()?;
             if let Some(entry) = self.entries.get_mut(&id)
                 && entry.generation == generation
             {

@@ -160,7 +160,7 @@ fn text(value: &str) -> Option<Value> {
 }
 
 fn flag(value: bool) -> Option<Value> {
-    value.then(|| json!(true))
+    value.then_some(json!(true))
 }
 
 fn http_config(definition: &CheckDefinition) -> Value {

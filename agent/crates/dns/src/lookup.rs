@@ -62,7 +62,7 @@ impl Lookup {
 
     fn serial(&self) -> u32 {
         // Serials wrap around by design (RFC 1982).
-        (self.clock.unix_millis() / 1000 & u64::from(u32::MAX)) as u32
+        ((self.clock.unix_millis() / 1000) & u64::from(u32::MAX)) as u32
     }
 
     async fn service(
