@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use lictor_checks::{Reporter, Scheduler};
-use lictor_config::{RuntimeConfig, Sources};
+use lictor_config::{RuntimeConfig, ScriptChecks, Sources};
 use lictor_consensus::{Consensus, Options as RaftOptions, PeerInfo, Storage};
 use lictor_dns::Sockets;
 use lictor_gossip::{Gossip, MemberEvent, Options as GossipOptions};
@@ -20,7 +20,7 @@ use lictor_local::{Identity, Local, LocalState};
 use lictor_model::probe::CheckRunner;
 use lictor_model::seam::Backend;
 use lictor_model::{Error, Result};
-use lictor_sandbox::{Bounds, Sandbox, SandboxConfig};
+use lictor_sandbox::{Bounds, ExecPolicy, Sandbox, SandboxConfig};
 use lictor_server::{Server, Settings as ServerSettings, duties};
 use lictor_store::Store;
 use lictor_sys::clock::{Clock, SystemClock};
@@ -99,15 +99,20 @@ impl Agent {
         tasks.spawn(log_members(gossip.events(), stop.clone()));
 
         let local = Local::new(LocalState::new(identity.clone(), config.check_update_interval));
-        let sandbox = Arc::new(Sandbox::new(sandbox_config(&config)?));
+        let sandbox = Arc::new(Sandbox::new(sandbox_config(&config)));
         let reporter: Arc<dyn Reporter> =
             Arc::new(ToLocal { local: local.clone(), clock: Arc::clone(&clock) });
         let runner: Arc<dyn CheckRunner> = Arc::clone(&sandbox) as _;
         let (scheduler, scheduling) = Scheduler::start(runner, reporter, Arc::clone(&clock), stop.clone());
         tasks.spawn(scheduling);
         let files = open_files(&config)?;
-        let (registrar, registering) =
-            Registrar::new(local.clone(), scheduler.clone(), files.clone(), stop.clone());
+        let (registrar, registering) = Registrar::new(
+            local.clone(),
+            scheduler.clone(),
+            files.clone(),
+            config.script_checks,
+            stop.clone(),
+        );
         tasks.spawn(registering);
         let (orders, receive_orders) = mpsc::channel(ORDERS);
         let backend = Arc::new(AgentBackend {
@@ -379,9 +384,9 @@ async fn open_server(
     Ok((consensus, server))
 }
 
-fn sandbox_config(config: &RuntimeConfig) -> Result<SandboxConfig, StartError> {
+fn sandbox_config(config: &RuntimeConfig) -> SandboxConfig {
     let list = |key: &str| -> Vec<String> {
-        let items = config.plugin_allow.get(key).and_then(|items| items.as_array());
+        let items = config.plugin_bounds.get(key).and_then(|items| items.as_array());
         items.into_iter().flatten().filter_map(|item| item.as_str().map(str::to_owned)).collect()
     };
     let bounds = Bounds {
@@ -390,13 +395,27 @@ fn sandbox_config(config: &RuntimeConfig) -> Result<SandboxConfig, StartError> {
         udp: list("udp"),
         tls: list("tls"),
         dns: list("dns"),
-        redirects: config.plugin_allow.get("redirects").and_then(serde_json::Value::as_bool).unwrap_or(false),
+        redirects: config
+            .plugin_bounds
+            .get("redirects")
+            .and_then(serde_json::Value::as_bool)
+            .unwrap_or(false),
     };
     let cache_dir = match &config.data_dir {
         Some(data_dir) => Some(data_dir.join("plugin-cache")),
         None => user_cache_dir(),
     };
-    Ok(SandboxConfig { plugin_dir: config.plugin_dir.clone(), cache_dir, bounds, ..SandboxConfig::default() })
+    SandboxConfig {
+        plugin_dir: config.plugin_dir.clone(),
+        cache_dir,
+        bounds,
+        exec: match config.script_checks {
+            ScriptChecks::Nobody => ExecPolicy::Never,
+            ScriptChecks::Files => ExecPolicy::Files,
+            ScriptChecks::Anyone => ExecPolicy::Anyone,
+        },
+        ..SandboxConfig::default()
+    }
 }
 
 /// Where compiled components are kept for agents without a data directory.

@@ -8,7 +8,7 @@ use std::io;
 use std::sync::Arc;
 
 use lictor_checks::{CheckKind, Scheduler, spec};
-use lictor_config::RuntimeConfig;
+use lictor_config::{RuntimeConfig, ScriptChecks};
 use lictor_local::persist::{Files, Saved};
 use lictor_local::{Local, Registered};
 use lictor_model::check::Status;
@@ -37,6 +37,7 @@ pub(crate) struct Registrar {
     jobs: mpsc::Sender<(Job, oneshot::Sender<Result<()>>)>,
     local: Local,
     scheduler: Scheduler,
+    script_checks: ScriptChecks,
 }
 
 impl Registrar {
@@ -45,11 +46,12 @@ impl Registrar {
         local: Local,
         scheduler: Scheduler,
         files: Option<Files>,
+        script_checks: ScriptChecks,
         stop: CancellationToken,
     ) -> (Self, impl Future<Output = ()> + Send + 'static) {
         let (jobs, queue) = mpsc::channel(QUEUE);
         let worker = Worker { local: local.clone(), scheduler: scheduler.clone(), files };
-        (Self { jobs, local, scheduler }, worker.run(queue, stop))
+        (Self { jobs, local, scheduler, script_checks }, worker.run(queue, stop))
     }
 
     /// Registers a service that came over the HTTP API. Its programs are loaded first, so that
@@ -80,6 +82,7 @@ impl Registrar {
         target: Target,
         prepared: &mut Prepared,
     ) -> Result<()> {
+        permit_scripts(definition, Origin::Api, self.script_checks)?;
         let invalid = |error: Error| Error::new(error.code, format!("Invalid check: {}", error.message));
         let spec = spec::lower(definition, target, Origin::Api).map_err(invalid)?;
         if let Some(probe) = self.scheduler.prepare(&spec).await.map_err(invalid)? {
@@ -174,6 +177,22 @@ impl Registrar {
     }
 }
 
+/// Whether a definition from there may run commands, if it wants to.
+fn permit_scripts(definition: &CheckDefinition, origin: Origin, policy: ScriptChecks) -> Result<()> {
+    if !definition.kinds().contains(&"script") {
+        return Ok(());
+    }
+    match (policy, origin) {
+        (ScriptChecks::Anyone, _) | (ScriptChecks::Files, Origin::File) => Ok(()),
+        (ScriptChecks::Files, Origin::Api) => Err(Error::failed(
+            "Scripts are disabled on this agent from remote calls; to enable, configure 'enable_script_checks' to true",
+        )),
+        (ScriptChecks::Nobody, _) => Err(Error::failed(
+            "Scripts are disabled on this agent; to enable, configure 'enable_script_checks' or 'enable_local_script_checks' to true",
+        )),
+    }
+}
+
 /// Whether everything that files define can be scheduled, so that nothing is half applied.
 fn validate(config: &RuntimeConfig) -> Result<()> {
     let refuse = |what: String, error: Error| Error::new(error.code, format!("{what}: {}", error.message));
@@ -181,12 +200,14 @@ fn validate(config: &RuntimeConfig) -> Result<()> {
         let name = &service.name;
         service.to_service().map_err(|error| refuse(format!("service {name:?}"), error))?;
         for check in service.all_checks() {
-            spec::lower(check, Target::default(), Origin::File)
+            permit_scripts(check, Origin::File, config.script_checks)
+                .and_then(|()| spec::lower(check, Target::default(), Origin::File))
                 .map_err(|error| refuse(format!("service {name:?}: check {:?}", check.name), error))?;
         }
     }
     for check in &config.checks {
-        spec::lower(check, Target::default(), Origin::File)
+        permit_scripts(check, Origin::File, config.script_checks)
+            .and_then(|()| spec::lower(check, Target::default(), Origin::File))
             .map_err(|error| refuse(format!("check {:?}", check.name), error))?;
     }
     Ok(())

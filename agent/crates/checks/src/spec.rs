@@ -57,36 +57,13 @@ pub struct ProbeSpec {
     pub signed: bool,
 }
 
-/// The word for a definition's kind that the HTTP API shows; empty if it has none.
-#[must_use]
-pub fn kind_word(definition: &CheckDefinition) -> &'static str {
-    given_kinds(definition).first().copied().unwrap_or_default()
-}
-
-fn given_kinds(definition: &CheckDefinition) -> Vec<&'static str> {
-    let given = [
-        ("wasm", !definition.wasm.is_empty()),
-        ("http", !definition.http.is_empty()),
-        ("tcp", !definition.tcp.is_empty()),
-        ("ttl", !definition.ttl.is_zero()),
-        ("udp", !definition.udp.is_empty()),
-        ("grpc", !definition.grpc.is_empty()),
-        ("h2ping", !definition.h2ping.is_empty()),
-        ("docker", !definition.docker_container_id.is_empty()),
-        ("script", !definition.args.is_empty() && definition.docker_container_id.is_empty()),
-        ("os_service", !definition.os_service.is_empty()),
-        ("alias", !definition.alias_service.is_empty() || !definition.alias_node.is_empty()),
-    ];
-    given.into_iter().filter(|(_, is_given)| *is_given).map(|(word, _)| word).collect()
-}
-
 /// What a definition asks for.
 ///
 /// # Errors
 /// [`InvalidArgument`](Code::InvalidArgument) naming the field that is wrong,
 /// [`Unimplemented`](Code::Unimplemented) for kinds that this build cannot run.
 pub fn lower(definition: &CheckDefinition, target: Target, origin: Origin) -> Result<CheckSpec> {
-    let kinds = given_kinds(definition);
+    let kinds = definition.kinds();
     let [kind] = kinds.as_slice() else {
         return Err(Error::invalid(if kinds.is_empty() {
             "TTL must be > 0 for TTL checks".to_owned()
@@ -134,10 +111,14 @@ fn program(kind: &str, definition: &CheckDefinition, origin: Origin) -> Result<P
         "wasm" => (definition.wasm.clone(), definition.config.clone()),
         "http" => ("http_check.wasm".to_owned(), http_config(definition)),
         "tcp" => ("tcp_check.wasm".to_owned(), tcp_config(definition)),
+        "udp" => ("udp_check.wasm".to_owned(), object([("address", text(&definition.udp))])),
+        "script" => ("script_check.wasm".to_owned(), script_config(definition)),
         other => {
             return Err(Error::new(
                 Code::Unimplemented,
-                format!("checks of kind {other:?} are not part of this build; use http, tcp, ttl or wasm"),
+                format!(
+                    "checks of kind {other:?} are not part of this build; use http, tcp, udp, args, ttl or wasm"
+                ),
             ));
         }
     };
@@ -172,8 +153,16 @@ fn http_config(definition: &CheckDefinition) -> Value {
         ("disable_redirects", flag(definition.disable_redirects)),
         ("tls_skip_verify", flag(definition.tls_skip_verify)),
         ("tls_server_name", text(&definition.tls_server_name)),
-        ("output_max_size", definition.output_max_size.filter(|size| *size > 0).map(|size| json!(size))),
+        ("output_max_size", output_max_size(definition)),
     ])
+}
+
+fn output_max_size(definition: &CheckDefinition) -> Option<Value> {
+    definition.output_max_size.filter(|size| *size > 0).map(|size| json!(size))
+}
+
+fn script_config(definition: &CheckDefinition) -> Value {
+    object([("args", Some(json!(definition.args))), ("output_max_size", output_max_size(definition))])
 }
 
 fn tcp_config(definition: &CheckDefinition) -> Value {
@@ -222,7 +211,7 @@ mod tests {
         assert!(lowered(&no_interval).unwrap_err().message.starts_with("Interval must be"));
         let bad_status = CheckDefinition { ttl: seconds(1), status: "fine".to_owned(), ..nothing.clone() };
         assert!(lowered(&bad_status).unwrap_err().message.contains("\"fine\""));
-        let script = CheckDefinition { args: vec!["true".to_owned()], ..nothing };
-        assert_eq!(lowered(&script).unwrap_err().code, Code::Unimplemented);
+        let grpc = CheckDefinition { grpc: "a:1".to_owned(), ..nothing };
+        assert_eq!(lowered(&grpc).unwrap_err().code, Code::Unimplemented);
     }
 }

@@ -17,7 +17,7 @@ use std::path::PathBuf;
 
 use serde_json::Value;
 
-pub use runtime::{Ports, RuntimeConfig};
+pub use runtime::{Ports, RuntimeConfig, ScriptChecks};
 pub use source::Format;
 
 /// Where a configuration comes from.

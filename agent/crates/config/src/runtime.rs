@@ -33,6 +33,17 @@ pub struct Ports {
     pub grpc_tls: Option<u16>,
 }
 
+/// Who may define checks that run commands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ScriptChecks {
+    /// Nobody.
+    Nobody,
+    /// Configuration files.
+    Files,
+    /// The HTTP API too.
+    Anyone,
+}
+
 /// Everything the agent is told, merged and validated.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RuntimeConfig {
@@ -100,8 +111,10 @@ pub struct RuntimeConfig {
     pub pid_file: Option<PathBuf>,
     /// Where components are looked for beside the built-in ones.
     pub plugin_dir: Option<PathBuf>,
-    /// What definitions may grant their components beyond the default.
-    pub plugin_allow: Value,
+    /// What definitions may allow their components beyond the default grant.
+    pub plugin_bounds: Value,
+    /// Who may define checks that run commands.
+    pub script_checks: ScriptChecks,
     /// Services.
     pub services: Vec<ServiceDefinition>,
     /// Checks outside of services.
@@ -203,7 +216,15 @@ impl RuntimeConfig {
             log_json: reader.flag("log_json"),
             pid_file: reader.text("pid_file").map(PathBuf::from),
             plugin_dir: reader.text("plugin_dir").map(PathBuf::from),
-            plugin_allow: reader.take("plugins.allow"),
+            plugin_bounds: reader.take("plugin_bounds"),
+            script_checks: match (
+                reader.flag("enable_script_checks"),
+                reader.flag("enable_local_script_checks"),
+            ) {
+                (true, _) => ScriptChecks::Anyone,
+                (false, true) => ScriptChecks::Files,
+                (false, false) => ScriptChecks::Nobody,
+            },
             services,
             checks,
             warnings: reader.warnings(),

@@ -510,11 +510,5 @@ fn named_checks(definition: &ServiceDefinition, id: &ServiceId) -> Vec<(CheckId,
 
 /// The word that the HTTP API shows for a check's kind.
 fn kind_of(definition: &CheckDefinition) -> &'static str {
-    let kinds = [
-        ("wasm", !definition.wasm.is_empty()),
-        ("http", !definition.http.is_empty()),
-        ("tcp", !definition.tcp.is_empty()),
-        ("ttl", !definition.ttl.is_zero()),
-    ];
-    kinds.into_iter().find(|(_, given)| *given).map_or("", |(word, _)| word)
+    definition.kinds().first().copied().unwrap_or_default()
 }

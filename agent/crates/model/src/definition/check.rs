@@ -145,6 +145,26 @@ impl CheckDefinition {
         if self.check_id.is_empty() { &self.id } else { &self.check_id }
     }
 
+    /// The words for the kinds it asks for, as the HTTP API shows them; a valid definition has one.
+    #[must_use]
+    pub fn kinds(&self) -> Vec<&'static str> {
+        let in_docker = !self.docker_container_id.is_empty();
+        let given = [
+            ("wasm", !self.wasm.is_empty()),
+            ("http", !self.http.is_empty()),
+            ("tcp", !self.tcp.is_empty()),
+            ("ttl", !self.ttl.is_zero()),
+            ("udp", !self.udp.is_empty()),
+            ("grpc", !self.grpc.is_empty()),
+            ("h2ping", !self.h2ping.is_empty()),
+            ("docker", in_docker),
+            ("script", !self.args.is_empty() && !in_docker),
+            ("os_service", !self.os_service.is_empty()),
+            ("alias", !self.alias_service.is_empty() || !self.alias_node.is_empty()),
+        ];
+        given.into_iter().filter(|(_, is_given)| *is_given).map(|(word, _)| word).collect()
+    }
+
     /// The thresholds, with the ones that follow from others filled in.
     #[must_use]
     pub fn thresholds(&self) -> Thresholds {
