@@ -86,7 +86,9 @@ fn registration(member: &Member, snapshot: &Snapshot, (output, status): (&str, S
         node_meta: node.map(|node| node.meta.clone()).unwrap_or_default(),
         service: service.map(Arc::new),
         checks: vec![Arc::new(check)],
-        skip_node_update: node_is_right,
+        // A node that is not there yet may be by the time this is applied, brought by its agent
+        // with more than the pool knows of it.
+        skip_node_update: node_is_right || node.is_none(),
         ..Registration::default()
     })))
 }

@@ -78,6 +78,23 @@ fn what_the_agent_registered_of_its_node_stays() {
 }
 
 #[test]
+fn an_agent_that_registers_its_node_meanwhile_is_not_overwritten() {
+    let store = Store::new();
+    let planned = plan(&[member("c1", MemberStatus::Alive, "node")], &store.snapshot());
+    let rich = Registration {
+        node: "c1".into(),
+        address: "127.0.0.1".to_owned(),
+        node_meta: BTreeMap::from([("rack".to_owned(), "9".to_owned())]),
+        ..Registration::default()
+    };
+    store.apply([(RaftIndex(2), Command::Register(Box::new(rich)))]);
+    store.apply(planned.into_iter().map(|command| (RaftIndex(3), command)));
+    let node = store.snapshot().node("c1").cloned().unwrap();
+    assert_eq!(node.meta.get("rack").map(String::as_str), Some("9"));
+    assert_eq!(serf_health(&store, "c1"), Some(Status::Passing));
+}
+
+#[test]
 fn former_members_go_and_nodes_that_never_were_members_stay() {
     let (store, mut index) = (Store::new(), 1);
     carry_out(&store, &[member("c1", MemberStatus::Alive, "node")], &mut index);
