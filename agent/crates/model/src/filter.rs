@@ -116,7 +116,7 @@ impl Operator {
         match (self, shape) {
             (Self::Equal(_), Shape::Text) | (Self::Matches { .. }, Shape::Text) => Ok(()),
             (Self::Contains(_), Shape::Text | Shape::List | Shape::Map) => Ok(()),
-            (Self::Empty, Shape::Text | Shape::List | Shape::Map | Shape::Rows(_)) => Ok(()),
+            (Self::Empty, Shape::List | Shape::Map | Shape::Rows(_)) => Ok(()),
             (Self::Equal(text), Shape::Number) => text
                 .parse::<i64>()
                 .map(drop)
@@ -139,7 +139,6 @@ impl Operator {
             (Self::Contains(part), Value::Text(text)) => text.contains(part.as_str()),
             (Self::Contains(item), Value::List(items)) => items.iter().any(|found| found == item),
             (Self::Contains(key), Value::Map(map)) => map.contains_key(key),
-            (Self::Empty, Value::Text(text)) => text.is_empty(),
             (Self::Empty, Value::List(items)) => items.is_empty(),
             (Self::Empty, Value::Map(map)) => map.is_empty(),
             (Self::Empty, Value::Count(count)) => *count == 0,

@@ -33,6 +33,8 @@ pub(super) enum Operator {
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Word {
     Bare(String),
+    /// A selector with parts in brackets, such as `Meta["some key"]`.
+    Path(Vec<String>),
     Quoted(String),
     Open,
     Close,
@@ -66,14 +68,8 @@ fn words(source: &str) -> Result<Vec<Word>, String> {
                 push(&mut words, Word::Quoted(text), length)
             }
             _ => {
-                let end = rest
-                    .find(|c: char| c.is_whitespace() || matches!(c, '(' | ')' | '=' | '!' | '"' | '`'))
-                    .unwrap_or(rest.len());
-                if end == 0 {
-                    return Err(format!("unexpected character {first:?}"));
-                }
-                let (text, _) = rest.split_at(end);
-                push(&mut words, Word::Bare(text.to_owned()), end)
+                let (word, length) = bare(rest)?;
+                push(&mut words, word, length)
             }
         };
         rest = rest.get(taken..).unwrap_or_default().trim_start();
@@ -84,6 +80,29 @@ fn words(source: &str) -> Result<Vec<Word>, String> {
 fn push(words: &mut Vec<Word>, word: Word, length: usize) -> usize {
     words.push(word);
     length
+}
+
+/// A word without quotes at the start of `rest`, with what follows it in brackets, and how many
+/// bytes it took.
+fn bare(rest: &str) -> Result<(Word, usize), String> {
+    let ends = |c: char| c.is_whitespace() || matches!(c, '(' | ')' | '=' | '!' | '"' | '`' | '[');
+    let mut taken = rest.find(ends).unwrap_or(rest.len());
+    let (text, mut after) = rest.split_at(taken);
+    if text.is_empty() {
+        return Err(format!("unexpected character {:?}", rest.chars().next().unwrap_or_default()));
+    }
+    if !after.starts_with('[') {
+        return Ok((Word::Bare(text.to_owned()), taken));
+    }
+    let mut parts: Vec<String> = text.split('.').map(str::to_owned).collect();
+    while let Some(inside) = after.strip_prefix('[') {
+        let quote = inside.chars().next().filter(|c| matches!(c, '"' | '`'));
+        let (part, length) = quoted(inside, quote.ok_or("expected a quoted key after [")?)?;
+        parts.push(part);
+        after = inside.get(length..).and_then(|rest| rest.strip_prefix(']')).ok_or("missing closing ]")?;
+        taken += length + 2;
+    }
+    Ok((Word::Path(parts), taken))
 }
 
 /// A quoted text at the start of `rest`, and how many bytes it took. Double quotes know
@@ -238,11 +257,11 @@ fn text(word: Word) -> Result<String, String> {
     }
 }
 
-/// A selector: `Meta.env`, `Meta["some key"]` after word splitting is not needed by any row, so
-/// dots alone separate its parts. A quoted selector is a JSON pointer such as `"/Meta/a.b"`.
+/// A selector: `Meta.env`, `Meta["some key"]`, or quoted a JSON pointer such as `"/Meta/a.b"`.
 fn selector(word: Word) -> Result<Vec<String>, String> {
     let parts: Vec<String> = match word {
         Word::Bare(text) => text.split('.').map(str::to_owned).collect(),
+        Word::Path(parts) => parts,
         Word::Quoted(text) => match text.strip_prefix('/') {
             Some(pointer) => {
                 pointer.split('/').map(|part| part.replace("~1", "/").replace("~0", "~")).collect()

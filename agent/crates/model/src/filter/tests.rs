@@ -27,9 +27,10 @@ fn operators_follow_the_kind_of_the_field() {
     assert!(matches("\"v2\" not in Tags"));
     assert!(matches("Tags contains v1"));
     assert!(matches("Meta.env matches `^d`"));
-    assert!(matches("Meta.none is empty or env in Meta"));
+    assert!(matches("Meta is empty or env in Meta"));
+    assert!(matches("Meta[\"env\"] == dev and Meta[`env`] != prod"));
     assert!(matches("not (Port == 81 or Service == db)"));
-    assert!(matches("Address is empty and Tags is not empty"));
+    assert!(matches("Tags is not empty"));
     assert!(!matches("Meta.none == dev"));
 }
 
@@ -44,6 +45,9 @@ fn what_does_not_fit_is_refused_before_evaluation() {
         "Port matches \"[\"",
         "and",
         "Port > 5",
+        "Address is empty",
+        "Meta[env] == dev",
+        "Meta[\"env\" == dev",
     ] {
         let error = Filter::from(expression.to_owned()).compile::<Service>().unwrap_err();
         assert!(
@@ -55,7 +59,7 @@ fn what_does_not_fit_is_refused_before_evaluation() {
 
 proptest! {
     #[test]
-    fn never_panics(expression in "[a-zA-Z.()=!\"` \\\\]{0,60}") {
+    fn never_panics(expression in "[a-zA-Z.()=!\"` \\\\\\[\\]]{0,60}") {
         if let Ok(compiled) = Filter::from(expression).compile::<Service>() {
             let _ = compiled.matches(&web());
         }

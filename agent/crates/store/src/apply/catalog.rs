@@ -138,11 +138,13 @@ impl Change<'_> {
             check.node = node.name.clone();
         }
         if !check.service_id.is_empty() {
-            let service = self
-                .state
-                .services
-                .get(&(Arc::clone(node), check.service_id.clone()))
-                .ok_or_else(|| Error::failed("Missing service registration"))?;
+            let service =
+                self.state.services.get(&(Arc::clone(node), check.service_id.clone())).ok_or_else(|| {
+                    Error::failed(format!(
+                        "Unknown service ID '{}' for check ID '{}'",
+                        check.service_id, check.id
+                    ))
+                })?;
             check.service_name = service.name.clone();
             check.service_tags.clone_from(&service.tags);
         }
