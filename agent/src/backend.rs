@@ -111,7 +111,7 @@ impl AgentBackend {
     async fn update_check(&self, id: CheckId, status: Status, output: String) -> Result<LocalAnswer> {
         self.local.read(|state| state.is_ttl_check(&id))?;
         let now = self.clock.now();
-        let changed = self.local.change(|state| state.update_check(&id, Some(status), output.clone(), now));
+        let changed = self.local.update_check(&id, Some(status), output.clone(), now).status_changed;
         self.scheduler.refresh(id.clone()).await?;
         let is_kept = self
             .local

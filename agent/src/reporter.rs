@@ -17,7 +17,7 @@ pub(crate) struct ToLocal {
 impl ToLocal {
     fn update(&self, id: &CheckId, status: Option<Status>, output: String) {
         let now = self.clock.now();
-        if !self.local.change(|state| state.update_check(id, status, output, now)) {
+        if !self.local.update_check(id, status, output, now).status_changed {
             return;
         }
         match status {

@@ -1,1 +1,120 @@
+//! Routing, parameters and failures, in front of a backend that refuses everything.
 
+use async_trait::async_trait;
+use axum::body::Body;
+use axum::http::{Request, Response, StatusCode};
+use lictor_model::command::{Command, Outcome, WriteOptions};
+use lictor_model::local::{LocalAnswer, LocalRequest};
+use lictor_model::query::{Query, ReadOptions, Reply};
+use lictor_model::{Error, Result, Token};
+use proptest::prelude::*;
+use tower::ServiceExt;
+
+use super::*;
+use crate::params::Params;
+
+/// Knows no leader, and says of every request what it was.
+struct Refusing;
+
+#[async_trait]
+impl Backend for Refusing {
+    async fn read(&self, query: Query, options: ReadOptions) -> Result<Reply> {
+        Err(Error::failed(format!("{query:?} {options:?}")))
+    }
+
+    async fn write(&self, command: Command, _options: WriteOptions) -> Result<Outcome> {
+        Err(Error::failed(format!("{command:?}")))
+    }
+
+    async fn agent(&self, _request: LocalRequest, _token: Token) -> Result<LocalAnswer> {
+        Err(Error::no_leader())
+    }
+}
+
+async fn ask(method: &str, path: &str, body: &str) -> (Response<()>, String) {
+    let settings = Settings { kv_max_value: 8, ..Settings::default() };
+    let request = Request::builder().method(method).uri(path).body(Body::from(body.to_owned())).unwrap();
+    let response = router(Arc::new(Refusing), settings).oneshot(request).await.unwrap();
+    let (parts, body) = response.into_parts();
+    let bytes = axum::body::to_bytes(body, 1 << 20).await.unwrap();
+    (Response::from_parts(parts, ()), String::from_utf8(bytes.to_vec()).unwrap())
+}
+
+#[tokio::test]
+async fn wrong_methods_are_told_the_right_ones() {
+    let (response, text) = ask("PUT", "/v1/health/state/any", "").await;
+    assert_eq!(response.status(), StatusCode::METHOD_NOT_ALLOWED);
+    assert_eq!(response.headers()["allow"], "OPTIONS,GET");
+    assert_eq!(text, "method PUT not allowed");
+    let (response, _) = ask("OPTIONS", "/v1/kv/a", "").await;
+    assert_eq!(response.headers()["allow"], "OPTIONS,GET,PUT,DELETE");
+}
+
+#[tokio::test]
+async fn paths_are_cleaned_and_unknown_ones_named() {
+    let (response, text) = ask("GET", "/v1/kv//a/../b%20c", "").await;
+    assert_eq!(response.status(), StatusCode::TEMPORARY_REDIRECT);
+    assert_eq!(response.headers()["location"], "/v1/kv/b%20c");
+    assert!(text.contains("Temporary Redirect"));
+    let (response, _) = ask("GET", "/v1/kv", "").await;
+    assert_eq!(response.headers()["location"], "/v1/kv/");
+    let (response, text) = ask("GET", "/v1/bogus", "").await;
+    assert_eq!(response.status(), StatusCode::NOT_FOUND);
+    assert!(text.starts_with("Invalid URL path"));
+}
+
+#[tokio::test]
+async fn the_longest_route_wins() {
+    let (_, text) = ask("PUT", "/v1/agent/service/register", "{").await;
+    assert!(text.starts_with("Request decode failed"), "{text}");
+    let (_, text) = ask("GET", "/v1/agent/service/register", "").await;
+    assert_eq!(text, "method GET not allowed");
+}
+
+#[tokio::test]
+async fn options_reach_the_backend_and_tokens_do_not_show() {
+    let (_, text) = ask("GET", "/v1/kv/a%2Fb?index=7&wait=90s&consistent&token=secret", "").await;
+    for expected in ["KvGet { key: \"a/b\" }", "Consistent", "RaftIndex(7)", "90s", "hidden"] {
+        assert!(text.contains(expected), "{expected} in {text}");
+    }
+    assert!(!text.contains("secret"));
+}
+
+#[tokio::test]
+async fn bad_parameters_and_bodies_are_refused_before_the_backend() {
+    for (path, expected) in [
+        ("/v1/kv/a?index=-1", "Invalid index"),
+        ("/v1/kv/a?wait=soon", "Invalid wait time"),
+        ("/v1/kv/a?stale&consistent", "Cannot specify ?stale with ?consistent, conflicting semantics."),
+        ("/v1/kv/", "Missing key name"),
+    ] {
+        let (response, text) = ask("GET", path, "").await;
+        assert_eq!((response.status(), text.as_str()), (StatusCode::BAD_REQUEST, expected));
+    }
+    let (response, text) = ask("PUT", "/v1/kv/a", "123456789").await;
+    assert_eq!(response.status(), StatusCode::PAYLOAD_TOO_LARGE);
+    assert!(text.starts_with("Request body(9 bytes) too large, max size: 8 bytes"));
+    let (_, text) = ask("PUT", "/v1/catalog/register", "").await;
+    assert_eq!(text, "Request decode failed: EOF");
+}
+
+#[tokio::test]
+async fn keys_of_catalog_requests_match_in_any_case() {
+    let body = r#"{"node":"n","ADDRESS":"10.0.0.1","service":{"service":"web","weights":{"passing":0}},"check":{"name":"c","status":"odd"},"extra":1}"#;
+    let (_, text) = ask("PUT", "/v1/catalog/register", body).await;
+    for expected in
+        ["node: \"n\"", "address: \"10.0.0.1\"", "name: \"web\"", "name: \"c\"", "status: Critical"]
+    {
+        assert!(text.contains(expected), "{expected} in {text}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn any_query_string_is_read_without_a_panic(query in "\\PC{0,80}") {
+        let params = Params::parse(&query);
+        let _ = params.read_options(&axum::http::HeaderMap::new());
+        let _ = params.node_selector();
+        let _ = params.flag("passing");
+    }
+}

@@ -2,11 +2,14 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use lictor_model::CheckId;
+use lictor_model::check::Status;
 use lictor_model::service::Service;
+use lictor_sys::clock::Moment;
 use sha2::{Digest, Sha256};
 use tokio::sync::watch;
 
-use crate::state::LocalState;
+use crate::state::{LocalState, Update};
 
 /// The local state, shared.
 #[derive(Clone, Debug)]
@@ -30,8 +33,21 @@ impl Local {
     /// Changes the state, and wakes who waits for changes.
     pub fn change<T>(&self, change: impl FnOnce(&mut LocalState) -> T) -> T {
         let result = self.change_quietly(change);
-        self.changes.send_modify(|count| *count += 1);
+        self.wake();
         result
+    }
+
+    /// Takes what a check says, and wakes who waits for changes if it cannot wait.
+    pub fn update_check(&self, id: &CheckId, status: Option<Status>, output: String, now: Moment) -> Update {
+        let update = self.change_quietly(|state| state.update_check(id, status, output, now));
+        if update.is_due {
+            self.wake();
+        }
+        update
+    }
+
+    fn wake(&self) {
+        self.changes.send_modify(|count| *count += 1);
     }
 
     /// Changes bookkeeping that nobody waits for.

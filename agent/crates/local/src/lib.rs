@@ -13,4 +13,4 @@ mod state;
 pub mod sync;
 
 pub use handle::{Local, content_hash};
-pub use state::{Identity, LocalState, Registered};
+pub use state::{Identity, LocalState, Registered, Update};

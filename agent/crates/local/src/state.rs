@@ -77,6 +77,15 @@ pub struct Registered {
     pub removed: Vec<CheckId>,
 }
 
+/// What something that a check said came to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Update {
+    /// The check's status is another one now.
+    pub status_changed: bool,
+    /// The catalog is to hear of it at once.
+    pub is_due: bool,
+}
+
 /// Everything this agent knows of itself.
 #[derive(Debug)]
 pub struct LocalState {
@@ -400,7 +409,7 @@ impl LocalState {
         existed
     }
 
-    /// Takes what a check says. Returns whether its status changed.
+    /// Takes what a check says.
     ///
     /// A changed status is to reach the catalog at once. A changed output alone waits, but for
     /// the first thing a check ever says.
@@ -410,25 +419,26 @@ impl LocalState {
         status: Option<Status>,
         output: String,
         now: Moment,
-    ) -> bool {
+    ) -> Update {
         let version = self.next_version();
         let output_delay = self.output_delay;
-        let Some(own) = self.checks.get_mut(id) else { return false };
+        let Some(own) = self.checks.get_mut(id) else { return Update::default() };
         let status = status.unwrap_or(own.check.status);
         let status_changed = status != own.check.status;
         if !status_changed && output == own.check.output {
-            return false;
+            return Update::default();
         }
         let says_something_first = own.check.output.is_empty();
         own.check.status = status;
         own.check.output = output;
         own.version = version;
-        if status_changed || says_something_first {
+        let is_due = status_changed || says_something_first;
+        if is_due {
             own.copy = Copy::Missing;
         } else if own.copy == Copy::InSync {
             own.copy = Copy::OutputUntil(now + output_delay);
         }
-        status_changed
+        Update { status_changed, is_due }
     }
 
     /// Gives a check back what it said before a restart.

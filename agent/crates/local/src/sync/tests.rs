@@ -80,17 +80,18 @@ fn a_changed_output_alone_costs_no_write_until_its_delay_is_over() {
     let (mut agent, mut remote) = (agent(), Remote::default());
     agent.add_service(&service("web", 1, 1), Origin::Api, false).unwrap();
     let id = CheckId::from("service:web");
-    assert!(agent.update_check(&id, Some(Status::Passing), "first".to_owned(), at(0)));
+    assert!(agent.update_check(&id, Some(Status::Passing), "first".to_owned(), at(0)).is_due);
     assert_eq!(sync(&mut agent, &mut remote, at(0)), 2);
     for second in 1..299 {
-        agent.update_check(&id, Some(Status::Passing), format!("took {second} ms"), at(second));
+        let update = agent.update_check(&id, Some(Status::Passing), format!("took {second} ms"), at(second));
+        assert_eq!(update, crate::Update::default());
         assert_eq!(sync(&mut agent, &mut remote, at(second)), 0);
     }
     agent.compare(&remote);
     assert_eq!(sync(&mut agent, &mut remote, at(299)), 0, "a full comparison does not push it either");
     assert_eq!(agent.next_due(), Some(at(301)));
     assert_eq!(sync(&mut agent, &mut remote, at(301)), 1);
-    assert!(agent.update_check(&id, Some(Status::Critical), "down".to_owned(), at(302)));
+    assert!(agent.update_check(&id, Some(Status::Critical), "down".to_owned(), at(302)).status_changed);
     assert_eq!(sync(&mut agent, &mut remote, at(302)), 1, "a changed status goes at once");
 }
 
@@ -100,7 +101,8 @@ fn the_first_words_of_a_check_go_at_once() {
     agent.add_service(&service("web", 1, 1), Origin::Api, false).unwrap();
     sync(&mut agent, &mut remote, at(0));
     let id = CheckId::from("service:web");
-    assert!(!agent.update_check(&id, Some(Status::Critical), "refused".to_owned(), at(1)));
+    let update = agent.update_check(&id, Some(Status::Critical), "refused".to_owned(), at(1));
+    assert!(update.is_due && !update.status_changed);
     assert_eq!(sync(&mut agent, &mut remote, at(1)), 1);
 }
 
