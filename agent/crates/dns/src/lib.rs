@@ -1,7 +1,7 @@
 //! The DNS interface: names of the agent's domain as questions to the seam.
 //!
 //! A packet goes from the `handler` to the [`question`], which says what the name asks for; the
-//! `lookup` asks the [`Backend`](lictor_model::seam::Backend) and `records` turns the answer into
+//! `lookup` asks the [`Backend`] and `records` turns the answer into
 //! resource records. Nothing here keeps state: a name resolves to what the catalog says now.
 //!
 //! Start with [`question::parse`]; the record rules are in `records`.

@@ -2,7 +2,7 @@
 //!
 //! A request goes from [`routes`] (which path, which methods) to the module of its family, which
 //! turns it into a query, a command or a request to the agent and asks the
-//! [`Backend`](lictor_model::seam::Backend); [`respond`] turns the answer into bytes and
+//! [`Backend`]; [`respond`] turns the answer into bytes and
 //! [`failure`] every error into a status. Nothing here knows the store, Raft or a check, and
 //! nothing here may block.
 

@@ -5,7 +5,7 @@
 //! each; readers take the newest snapshot and never block the writer.
 //!
 //! * [`Store::apply`] is the way in; [`mod@apply`] holds what each command does.
-//! * [`eval`] answers a [`Query`](lictor_model::query::Query) from a snapshot and says which
+//! * [`eval()`] answers a [`Query`](lictor_model::query::Query) from a snapshot and says which
 //!   [`Watch`]es the answer depends on.
 //! * [`Watchers`] wakes exactly those who wait for one of the watches a batch touched. An index
 //!   belongs to what was asked for, also to what does not exist: an unrelated write neither wakes

@@ -4,7 +4,7 @@
 //! where sockets get their options, files their durability and tests their own time. This crate
 //! knows nothing of service discovery and must never hold state of its own.
 //!
-//! Start with [`clock::Clock`]; [`file`] is about files that must survive a crash, [`net`] about
+//! Start with [`clock::Clock`]; [`mod@file`] is about files that must survive a crash, [`net`] about
 //! sockets, [`random`] about seeds and jitter.
 
 pub mod clock;
