@@ -8,6 +8,7 @@
 //! Nothing here opens a socket or looks at the machine: what depends on it stays unset.
 
 pub mod flags;
+mod hcl;
 pub mod keys;
 pub mod merge;
 pub mod runtime;

@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
 
+use crate::hcl;
+
 /// The largest file that is read, in bytes.
 const MAX_FILE: u64 = 16 * 1024 * 1024;
 
@@ -108,7 +110,7 @@ pub fn parse(content: &str, format: Format) -> Result<Value, String> {
     }
     let tree = match format {
         Format::Json => serde_json::from_str(content).map_err(|error| json_error(&error, content))?,
-        Format::Hcl => hcl::from_str(content).map_err(|error| error.to_string())?,
+        Format::Hcl => hcl::parse(content)?,
     };
     match tree {
         Value::Object(fields) => Ok(Value::Object(gather_definitions(fields))),
