@@ -228,8 +228,8 @@ impl Agent {
         self.wait_for_leader();
         let http = self.http();
         eventually("the node is healthy", || {
-            let checks = http.get("/v1/health/service/consul?passing");
-            let ready = checks.status == 200 && checks.json().as_array().is_some_and(|list| !list.is_empty());
+            let checks = http.get("/v1/health/state/passing");
+            let ready = checks.status == 200 && checks.text().contains("\"serfHealth\"");
             if ready { Ok(()) } else { Err(checks.text()) }
         });
     }

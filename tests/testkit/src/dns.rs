@@ -5,7 +5,9 @@ use std::net::{Ipv4Addr, SocketAddr, TcpStream, UdpSocket};
 use std::time::Duration;
 
 /// How long an answer may take.
-const TIMEOUT: Duration = Duration::from_secs(5);
+const TIMEOUT: Duration = Duration::from_secs(2);
+/// How often a question is sent: packets may be lost, and resolvers send them again.
+const SENDINGS: usize = 3;
 
 /// The DNS interface of an agent.
 #[derive(Clone, Copy, Debug)]
@@ -128,17 +130,25 @@ impl Dns {
             .collect()
     }
 
-    /// Sends a packet and waits for one.
+    /// Sends a packet and waits for one, as patiently as resolvers do.
     ///
     /// # Errors
     /// If none comes.
     pub fn udp(&self, packet: &[u8]) -> io::Result<Vec<u8>> {
-        let socket = self.send(packet)?;
-        socket.set_read_timeout(Some(TIMEOUT))?;
         let mut answer = vec![0; 65_535];
-        let length = socket.recv(&mut answer)?;
-        answer.truncate(length);
-        Ok(answer)
+        let mut failure = io::Error::from(io::ErrorKind::TimedOut);
+        for _ in 0..SENDINGS {
+            let socket = self.send(packet)?;
+            socket.set_read_timeout(Some(TIMEOUT))?;
+            match socket.recv(&mut answer) {
+                Ok(length) => {
+                    answer.truncate(length);
+                    return Ok(answer);
+                }
+                Err(error) => failure = error,
+            }
+        }
+        Err(failure)
     }
 
     /// Sends a packet without waiting for an answer.

@@ -19,7 +19,7 @@ fn bad_requests_are_told_what_is_wrong_with_them() {
     assert_eq!(http.get("/v1/kv/large?raw").body.len(), limit, "what was there stays");
 
     for path in ["/v1/agent/service/register", "/v1/agent/check/register", "/v1/catalog/register"] {
-        for body in ["", "{", "[]", "nonsense", "{\"Name\": }", "{\"Name\": 5}", "\u{0}"] {
+        for body in ["", "{", "[]", "nonsense", "{\"Name\": }", "{} {}", "\u{0}"] {
             let response = http.put(path, body);
             assert_eq!(response.status, 400, "{path} {body:?}: {}", response.text());
             assert!(!response.body.is_empty(), "{path} {body:?} is not explained");
@@ -30,6 +30,7 @@ fn bad_requests_are_told_what_is_wrong_with_them() {
     }
     for service in [
         json!({"Name": ""}),
+        json!({"Name": 5}),
         json!({"Name": "web", "Port": -1}),
         json!({"Name": "web", "Port": 70_000}),
         json!({"Name": "web", "Bogus": 1}),

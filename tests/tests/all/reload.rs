@@ -24,6 +24,7 @@ fn registrations_survive_and_files_rule_their_own() {
     http.put_json("/v1/agent/service/register", &service);
     assert_eq!(http.put("/v1/agent/check/pass/beat?note=fine", "").status, 200);
     http.put_json("/v1/agent/check/register", &json!({"Name": "of the node", "TTL": "1h"}));
+    assert_eq!(http.put("/v1/agent/check/pass/of%20the%20node", "").status, 200);
     let before = http.json("/v1/agent/service/kept-1");
 
     agent.stop(Signal::TERM);
@@ -31,7 +32,7 @@ fn registrations_survive_and_files_rule_their_own() {
     assert_eq!(agent.http().json("/v1/agent/service/kept-1"), before);
     let checks = http.json("/v1/agent/checks");
     assert_eq!((&checks["beat"]["Status"], &checks["beat"]["Output"]), (&json!("passing"), &json!("fine")));
-    assert_eq!(checks["of the node"]["Status"], "critical");
+    assert_eq!(checks["of the node"]["Status"], "passing");
     agent.wait_for_service("kept", 1);
     assert_eq!(services(&agent), ["filed", "kept-1"]);
 
@@ -105,7 +106,7 @@ fn a_reload_keeps_every_status() {
     let http = agent.http();
     assert_eq!(http.put("/v1/agent/check/pass/web-beat?note=well", "").status, 200);
     http.put_json("/v1/agent/check/register", &json!({"Name": "api", "TTL": "1h"}));
-    assert_eq!(http.put("/v1/agent/check/warn/api?note=hmm", "").status, 200);
+    assert_eq!(http.put("/v1/agent/check/pass/api?note=hmm", "").status, 200);
     agent.wait_for_service("web", 1);
     let statuses = || -> Vec<(String, Value, Value)> {
         let checks = http.json("/v1/agent/checks");
