@@ -40,7 +40,7 @@ fn registrations_survive_and_files_rule_their_own() {
     agent.remove_file("filed.json");
     hang_up(&agent, "the file's service is gone", || services(&agent) == ["kept-1"]);
     agent.wait_for_service("filed", 0);
-    agent.write_file("filed.hcl", "service { name = \"hcl\" port = 2 }");
+    agent.write_file("filed.hcl", "service {\n  name = \"hcl\"\n  port = 2\n}\n");
     hang_up(&agent, "the file's service is there", || services(&agent) == ["hcl", "kept-1"]);
 
     // What was removed stays removed.
