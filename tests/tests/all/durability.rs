@@ -1,6 +1,7 @@
 //! What was acknowledged survives the power button.
 
 use std::collections::BTreeMap;
+use std::panic::AssertUnwindSafe;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
@@ -152,6 +153,23 @@ fn verify(agent: &Agent, acknowledged: &Acknowledged) {
             if found.as_array().is_some_and(|list| list.len() == 1) { Ok(()) } else { Err(found.to_string()) }
         });
     }
+}
+
+#[test]
+fn what_is_lost_is_noticed() {
+    let mut agent = Agent::start();
+    let acknowledged = Acknowledged::default();
+    assert_eq!(agent.http().put("/v1/kv/counter", "0").ok().text(), "true");
+    assert_eq!(agent.http().put("/v1/kv/r0/w0/0", "value 0").ok().text(), "true");
+    acknowledged.keys.lock().unwrap().insert("r0/w0/0".to_owned(), "value 0".to_owned());
+    verify(&agent, &acknowledged);
+    agent.kill();
+    std::fs::remove_dir_all(agent.data_dir().join("raft")).unwrap();
+    agent.restart();
+    assert_eq!(agent.http().put("/v1/kv/counter", "0").ok().text(), "true");
+    let verified = std::panic::catch_unwind(AssertUnwindSafe(|| verify(&agent, &acknowledged)));
+    let complaint = verified.unwrap_err().downcast::<String>().unwrap();
+    assert_eq!(*complaint, "r0/w0/0 was acknowledged and is gone");
 }
 
 #[test]
