@@ -1,5 +1,7 @@
 //! Blocking queries wake for what they wait for, and for nothing else.
 
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -128,6 +130,35 @@ fn each_change_wakes_once() {
     }
     let wakes = watcher.join().unwrap();
     assert!((1..=3).contains(&wakes), "woken {wakes} times by 3 changes");
+}
+
+#[test]
+fn many_wait_and_all_are_woken_by_one_write() {
+    let agent = Agent::start();
+    let http = agent.http();
+    assert_eq!(http.put("/v1/kv/crowd", "1").status, 200);
+    let index = http.get("/v1/kv/crowd").index();
+    let request = format!(
+        "GET /v1/kv/crowd?raw&index={index}&wait=20s HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
+    );
+    let waiting: Vec<TcpStream> = (0..400)
+        .map(|_| {
+            let mut stream = TcpStream::connect(("127.0.0.1", agent.http_port())).unwrap();
+            stream.set_read_timeout(Some(Duration::from_secs(15))).unwrap();
+            stream.write_all(request.as_bytes()).unwrap();
+            stream
+        })
+        .collect();
+    // Others are served meanwhile, and disturb nobody.
+    for number in 0..20 {
+        assert_eq!(http.put(&format!("/v1/kv/beside/{number}"), "x").status, 200);
+    }
+    assert_eq!(http.put("/v1/kv/crowd", "awake").status, 200);
+    for mut stream in waiting {
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with("\r\n\r\nawake"), "{answer}");
+    }
 }
 
 #[test]

@@ -148,3 +148,27 @@ fn what_a_check_may_do_is_shown() {
     assert_eq!(check["Program"]["Grants"], json!([format!("http 127.0.0.1:{}", target.port())]), "{check}");
     assert_eq!(check["Program"]["Digest"].as_str().map(str::len), Some(64), "{check}");
 }
+
+#[test]
+fn a_plugin_that_is_gone_or_misused_by_a_file_keeps_nothing_from_starting() {
+    let (plugins, mut agent) = with_plugins();
+    register(
+        &agent,
+        "orphan",
+        &json!({"Wasm": "hostile.wasm", "Config": {"mode": "fine"}, "Interval": "1s"}),
+    );
+    agent.wait_for_service("orphan", 1);
+    agent.kill();
+    fs::remove_file(plugins.path().join("hostile.wasm")).unwrap();
+    let check = json!({"wasm": "http_check.wasm", "config": {"url": "http://127.0.0.1:1/", "urll": "x"}, "interval": "1s"});
+    agent.write_file("misused.json", &json!({"service": {"name": "misused", "check": check}}));
+    agent.restart();
+    let http = agent.http();
+    for (service, named) in [("orphan", "hostile.wasm"), ("misused", "urll")] {
+        eventually(&format!("{service} says what it lacks"), || {
+            let check = http.checks(service).first().cloned().unwrap_or_default();
+            let told = check["Output"].as_str().is_some_and(|output| output.contains(named));
+            if told && check["Status"] == "critical" { Ok(()) } else { Err(check.to_string()) }
+        });
+    }
+}
