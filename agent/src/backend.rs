@@ -29,7 +29,7 @@ const DEFAULT_WAIT: Duration = Duration::from_secs(300);
 const MAX_WAIT: Duration = Duration::from_secs(600);
 
 /// What the agent's owner is asked to do.
-pub(crate) enum Order {
+pub enum Order {
     /// Read the configuration again.
     Reload(oneshot::Sender<Result<()>>),
     /// Leave the cluster and stop.

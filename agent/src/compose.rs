@@ -7,7 +7,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use lictor_checks::{Reporter, Scheduler};
@@ -64,20 +64,22 @@ pub struct Agent {
     sources: Sources,
     backend: Arc<AgentBackend>,
     consensus: Option<Arc<Consensus>>,
-    tasks: Mutex<JoinSet<()>>,
+    tasks: JoinSet<()>,
     /// Ends the edges.
     stop_edges: CancellationToken,
     /// Ends everything else.
     stop: CancellationToken,
-    orders: tokio::sync::Mutex<mpsc::Receiver<Order>>,
 }
 
 impl Agent {
-    /// Starts an agent.
+    /// Starts an agent; what its own interface tells it to do arrives at the receiver.
     ///
     /// # Errors
     /// If it cannot run as it is told; what had been started has ended then.
-    pub async fn start(config: RuntimeConfig, sources: Sources) -> Result<Self, StartError> {
+    pub async fn start(
+        config: RuntimeConfig,
+        sources: Sources,
+    ) -> Result<(Self, mpsc::Receiver<Order>), StartError> {
         if let Some(data_dir) = &config.data_dir {
             file::create_private_dir(data_dir)
                 .map_err(|error| StartError::new(format!("data_dir {}", data_dir.display()), error))?;
@@ -152,21 +154,12 @@ impl Agent {
                 .map_err(|error| StartError::new(format!("pid_file {}", path.display()), error))?;
         }
         tracing::info!("Consul agent running!");
-        Ok(Self {
-            config,
-            sources,
-            backend,
-            consensus,
-            tasks: Mutex::new(tasks),
-            stop_edges,
-            stop,
-            orders: tokio::sync::Mutex::new(receive_orders),
-        })
+        let agent = Self { config, sources, backend, consensus, tasks, stop_edges, stop };
+        Ok((agent, receive_orders))
     }
 
     /// Waits until the agent is told to end, and reloads whenever it is told to.
-    pub async fn until_told(&self, signals: &mut Signals) -> Ending {
-        let mut orders = self.orders.lock().await;
+    pub async fn until_told(&self, signals: &mut Signals, mut orders: mpsc::Receiver<Order>) -> Ending {
         loop {
             tokio::select! {
                 told = signals.next() => {
@@ -220,19 +213,18 @@ impl Agent {
     }
 
     /// Ends the agent; returns the exit status of the process.
-    pub async fn stop(self, ending: Ending) -> ExitCode {
+    pub async fn stop(mut self, ending: Ending) -> ExitCode {
         if ending == Ending::Leave {
             self.backend.gossip.leave().await;
             tracing::info!("Graceful leave complete");
         }
         self.stop_edges.cancel();
         self.stop.cancel();
-        let mut tasks = std::mem::take(&mut *self.tasks.lock().unwrap_or_else(PoisonError::into_inner));
-        let drained = async { while tasks.join_next().await.is_some() {} };
+        let drained = async { while self.tasks.join_next().await.is_some() {} };
         if tokio::time::timeout(DRAIN_TIMEOUT, drained).await.is_err() {
             tracing::warn!("some tasks did not end in time");
         }
-        tasks.shutdown().await;
+        self.tasks.shutdown().await;
         self.backend.sandbox.shutdown().await;
         self.backend.gossip.shutdown().await;
         if let Some(consensus) = &self.consensus {

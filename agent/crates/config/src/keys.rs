@@ -241,7 +241,7 @@ pub fn describe_unknown(unknown: &[String]) -> String {
     let count = unknown.len();
     let plural = if count == 1 { "error" } else { "errors" };
     let lines: String = unknown.iter().map(|key| format!("\t* invalid config key {key}\n")).collect();
-    format!("{count} {plural} occurred:\n{lines}\n")
+    format!("{count} {plural} occurred:\n{lines}\n\n")
 }
 
 /// Whether a value asks for nothing.

@@ -171,7 +171,7 @@ impl RuntimeConfig {
         let client_addrs = reader.addresses("client_addr");
         let services = definitions(&mut reader, "services", decode::service);
         let checks = definitions(&mut reader, "checks", decode::check);
-        let config = Self {
+        let mut config = Self {
             dev,
             node_name: reader.text("node_name"),
             node_id: reader.text("node_id"),
@@ -212,7 +212,7 @@ impl RuntimeConfig {
             .unwrap_or(usize::MAX),
             leave_on_terminate: reader.flag_or("leave_on_terminate", !server),
             skip_leave_on_interrupt: reader.flag_or("skip_leave_on_interrupt", server),
-            log_level: reader.text("log_level").unwrap_or_else(|| "INFO".to_owned()).to_uppercase(),
+            log_level: reader.text("log_level").unwrap_or_else(|| "INFO".to_owned()),
             log_json: reader.flag("log_json"),
             pid_file: reader.text("pid_file").map(PathBuf::from),
             plugin_dir: reader.text("plugin_dir").map(PathBuf::from),
@@ -231,7 +231,17 @@ impl RuntimeConfig {
         };
         let mut problems = reader.into_problems();
         config.validate(&mut problems);
+        config.warn_of_name();
         if problems.is_empty() { Ok(config) } else { Err(problems) }
+    }
+
+    fn warn_of_name(&mut self) {
+        let fits = |name: &String| name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-');
+        if let Some(name) = self.node_name.as_ref().filter(|name| !fits(name)) {
+            self.warnings.push(format!(
+                "Node name {name:?} will not be discoverable via DNS due to invalid characters. Valid characters include all alpha-numerics and dashes."
+            ));
+        }
     }
 
     fn validate(&self, problems: &mut Vec<String>) {

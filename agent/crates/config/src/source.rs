@@ -109,13 +109,19 @@ pub fn parse(content: &str, format: Format) -> Result<Value, String> {
         return Ok(Value::Object(Map::new()));
     }
     let tree = match format {
-        Format::Json => serde_json::from_str(content).map_err(|error| json_error(&error, content))?,
+        Format::Json => parse_json(content)?,
+        // JSON is read under either name.
+        Format::Hcl if content.trim_start().starts_with('{') => parse_json(content)?,
         Format::Hcl => hcl::parse(content)?,
     };
     match tree {
-        Value::Object(fields) => Ok(Value::Object(gather_definitions(fields))),
+        Value::Object(fields) => gather_definitions(fields).map(Value::Object),
         _ => Err("expected an object at the top level".to_owned()),
     }
+}
+
+fn parse_json(content: &str) -> Result<Value, String> {
+    serde_json::from_str(content).map_err(|error| json_error(&error, content))
 }
 
 /// The parser's complaint in the words of Go's, where it has some for it.
@@ -137,17 +143,22 @@ fn json_error(error: &serde_json::Error, content: &str) -> String {
     }
 }
 
-fn gather_definitions(mut fields: Map<String, Value>) -> Map<String, Value> {
+fn gather_definitions(mut fields: Map<String, Value>) -> Result<Map<String, Value>, String> {
     for (single, many) in [("service", "services"), ("check", "checks")] {
-        let Some(definition) = fields.remove(single).filter(|definition| !definition.is_null()) else {
-            continue;
+        let definition = match fields.remove(single) {
+            None | Some(Value::Null) => continue,
+            Some(Value::Array(_)) => {
+                return Err(format!("1 error(s) decoding:\n\n* '{single}' expected a map, got 'slice'"));
+            }
+            Some(definition) => definition,
         };
         let list = fields.entry(many).or_insert_with(|| Value::Array(Vec::new()));
-        match (list, definition) {
-            (Value::Array(list), Value::Array(definitions)) => list.extend(definitions),
-            (Value::Array(list), definition) => list.push(definition),
-            // A list that is none is reported by its reader.
-            _ => {}
+        if list.is_object() {
+            *list = Value::Array(vec![list.take()]);
+        }
+        // A list that is none is reported by its reader.
+        if let Value::Array(list) = list {
+            list.push(definition);
         }
     }
     // A single HCL block of a kind that is a list reads as an object.
@@ -156,5 +167,5 @@ fn gather_definitions(mut fields: Map<String, Value>) -> Map<String, Value> {
             *single = Value::Array(vec![single.take()]);
         }
     }
-    fields
+    Ok(fields)
 }

@@ -75,7 +75,7 @@ fn every_problem_is_reported_in_one_pass() {
 #[test]
 fn unknown_keys_broken_files_and_unknown_flags_are_named() {
     let Problems(problems) = load_files(&[("a.json", r#"{"bogus":1}"#)], "").unwrap_err();
-    assert!(problems[0].ends_with("a.json: 1 error occurred:\n\t* invalid config key bogus\n\n"));
+    assert!(problems[0].ends_with("a.json: 1 error occurred:\n\t* invalid config key bogus\n\n\n"));
     let Problems(problems) = load_files(&[("a.json", "{ \"a\": ")], "").unwrap_err();
     assert!(problems[0].ends_with("unexpected end of JSON input"), "{problems:?}");
     let error = flags::parse(&arguments("-bogus")).unwrap_err();

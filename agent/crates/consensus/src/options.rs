@@ -8,9 +8,9 @@ use openraft::{Config, SnapshotPolicy};
 use crate::types::PeerInfo;
 
 /// How often a leader is heard at multiplier 1.
-const HEARTBEAT: Duration = Duration::from_millis(20);
+const HEARTBEAT: Duration = Duration::from_millis(50);
 /// How long a follower waits at the least, at multiplier 1, before it stands for election.
-const ELECTION: Duration = Duration::from_millis(80);
+const ELECTION: Duration = Duration::from_millis(200);
 
 /// Where the log and the snapshots are kept.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -39,7 +39,7 @@ pub struct Settings {
     pub only_passing: bool,
     /// How many answers fit into a UDP response to a client without EDNS.
     pub udp_answer_limit: usize,
-    /// Add node metadata as TXT records.
+    /// Add node metadata as TXT records to answers that were not asked for them.
     pub node_meta_txt: bool,
 }
 

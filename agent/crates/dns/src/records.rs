@@ -106,7 +106,7 @@ pub(crate) fn of_node(asked: Asked<'_>, node: &Node, with_meta: bool) -> Respons
     if about_address {
         response.answers.extend(leads_to(asked.name, &node.address, asked.kind, &[RecordType::ANY]));
     }
-    if with_meta && matches!(asked.kind, RecordType::TXT | RecordType::ANY) {
+    if matches!(asked.kind, RecordType::TXT | RecordType::ANY) {
         response.answers.extend(meta(asked.name, node));
     } else if with_meta && about_address {
         response.additional.extend(meta(asked.name, node));

@@ -176,7 +176,8 @@ impl Reader {
     }
 
     pub(super) fn address(&mut self, key: &str) -> IpAddr {
-        let found = self.optional_address(key);
+        // What is no address counts as none, as it does for the reference.
+        let found = self.text(key).and_then(|text| parse_address(&text));
         found.unwrap_or_else(|| {
             self.problem(format!("{key} cannot be empty"));
             IpAddr::from([0, 0, 0, 0])

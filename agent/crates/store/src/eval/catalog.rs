@@ -78,7 +78,9 @@ impl View<'_> {
 
     pub(super) fn node_services(&self, node: &NodeName, filter: &Filter) -> Result<Evaluation> {
         let filter = filter.compile::<Service>()?;
-        let name = fold(node.as_str());
+        // Nodes can be asked for by identifier too.
+        let by_id = self.snapshot.node_ids.get(node.as_str()).cloned();
+        let name = by_id.unwrap_or_else(|| fold(node.as_str()));
         let found = self.snapshot.nodes.get(&name).filter(|node| self.may_read_node(node)).map(|node| {
             let services = self
                 .snapshot
