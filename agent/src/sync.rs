@@ -44,7 +44,7 @@ impl Syncer {
             let result = if now >= next_full { self.full().await } else { self.push().await };
             match result {
                 Err(error) => {
-                    tracing::error!(%error, "failed to sync remote state");
+                    tracing::error!("failed to sync remote state: {error}");
                     next_full = now + RETRY_AFTER;
                 }
                 Ok(()) if now >= next_full => {

@@ -109,30 +109,70 @@ struct Words {
 }
 
 impl Words {
-    fn add(&mut self, field: &Field, value: fmt::Arguments<'_>) {
-        use fmt::Write;
+    fn add(&mut self, field: &Field, value: &str) {
         if field.name() == "message" {
-            // Writing to a string cannot fail.
-            let _ = self.message.write_fmt(value);
+            self.message.push_str(value);
             return;
         }
         if !self.fields.is_empty() {
             self.fields.push(' ');
         }
-        let _ = write!(self.fields, "{}={value}", field.name());
+        self.fields.push_str(field.name());
+        self.fields.push('=');
+        if value.contains(char::is_whitespace) {
+            self.fields.push_str(&format!("{value:?}"));
+        } else {
+            self.fields.push_str(value);
+        }
     }
 }
 
 impl Visit for Words {
     fn record_str(&mut self, field: &Field, value: &str) {
-        if value.contains(char::is_whitespace) && field.name() != "message" {
-            self.add(field, format_args!("{value:?}"));
-        } else {
-            self.add(field, format_args!("{value}"));
-        }
+        self.add(field, value);
     }
 
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        self.add(field, format_args!("{value:?}"));
+        self.add(field, &format!("{value:?}"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+    use std::sync::{Arc, Mutex};
+
+    #[derive(Clone, Default)]
+    struct Sink(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Sink {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn lines_have_the_form_that_operators_look_for() {
+        let sink = Sink::default();
+        let writer = sink.clone();
+        let layer = tracing_subscriber::fmt::layer().event_format(Lines).with_writer(move || writer.clone());
+        let subscriber = tracing_subscriber::registry().with(layer);
+        tracing::subscriber::with_default(subscriber, || {
+            tracing::warn!(target: "lictor_agent::reporter", check = %"web", why = "no answer", "Check is now critical");
+        });
+        let written = String::from_utf8(sink.0.lock().unwrap().clone()).unwrap();
+        let (_, line) = written.split_once(' ').unwrap();
+        assert_eq!(line, "[WARN]  agent: Check is now critical: check=web why=\"no answer\"\n");
+    }
+
+    #[test]
+    fn unknown_levels_are_answered_with_the_known_ones() {
+        assert_eq!(level("warn"), Ok(Level::WARN));
+        assert!(level("bogus").unwrap_err().contains("[TRACE DEBUG INFO WARN ERR ERROR]"));
     }
 }
