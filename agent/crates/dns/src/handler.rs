@@ -14,23 +14,13 @@ use lictor_sys::clock::Clock;
 
 use crate::Settings;
 use crate::lookup::Lookup;
-use crate::records::{Asked, Domain};
+use crate::records::{Asked, Domain, Response};
 
 /// The largest packet we send however large a client says that it may be: what crosses the
 /// internet in one piece.
 const MAX_UDP_PAYLOAD: u16 = 4096;
 /// What a client without EDNS can take.
 const PLAIN_UDP_PAYLOAD: u16 = 512;
-
-/// What a question comes to.
-#[derive(Debug, Default)]
-pub(crate) struct Response {
-    pub(crate) code: ResponseCode,
-    pub(crate) authoritative: bool,
-    pub(crate) answers: Vec<Record>,
-    pub(crate) authority: Vec<Record>,
-    pub(crate) additional: Vec<Record>,
-}
 
 /// Answers packets.
 pub(crate) struct Handler {

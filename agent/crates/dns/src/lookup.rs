@@ -14,9 +14,8 @@ use lictor_sys::clock::Clock;
 use rand::seq::SliceRandom;
 
 use crate::Settings;
-use crate::handler::Response;
 use crate::question::{self, Name};
-use crate::records::{self, Asked, Domain};
+use crate::records::{self, Asked, Domain, Response};
 
 /// How many name servers are listed.
 const MAX_NAME_SERVERS: usize = 3;

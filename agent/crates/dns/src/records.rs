@@ -2,13 +2,13 @@
 
 use std::net::IpAddr;
 
+use hickory_server::proto::op::ResponseCode;
 use hickory_server::proto::rr::rdata::{CNAME, NS, SOA, SRV, TXT};
 use hickory_server::proto::rr::{Name, RData, Record, RecordType};
 use lictor_model::check::Status;
 use lictor_model::node::Node;
 use lictor_model::query::Instance;
 
-use crate::handler::Response;
 use crate::question::address_label;
 
 /// How long a record may be kept, in seconds.
@@ -17,6 +17,16 @@ const TTL: u32 = 0;
 const MAX_TXT: usize = 255;
 /// Metadata under keys with this prefix is published without its key.
 const BARE_META_PREFIX: &str = "rfc1035-";
+
+/// What a question comes to.
+#[derive(Debug, Default)]
+pub(crate) struct Response {
+    pub(crate) code: ResponseCode,
+    pub(crate) authoritative: bool,
+    pub(crate) answers: Vec<Record>,
+    pub(crate) authority: Vec<Record>,
+    pub(crate) additional: Vec<Record>,
+}
 
 /// A question in one of the agent's domains.
 #[derive(Clone, Copy)]
