@@ -5,7 +5,7 @@ use std::sync::Arc;
 use hickory_server::net::runtime::Time;
 use hickory_server::net::xfer::Protocol;
 use hickory_server::proto::op::{Edns, Metadata, OpCode, ResponseCode};
-use hickory_server::proto::rr::{DNSClass, Record};
+use hickory_server::proto::rr::{DNSClass, Name, RData, Record};
 use hickory_server::server::{Request, RequestHandler, ResponseHandler, ResponseInfo};
 use hickory_server::zone_handler::MessageResponseBuilder;
 use lictor_model::Code;
@@ -30,6 +30,27 @@ pub(crate) struct Response {
     pub(crate) answers: Vec<Record>,
     pub(crate) authority: Vec<Record>,
     pub(crate) additional: Vec<Record>,
+}
+
+impl Response {
+    /// Keeps at most that many answers, and of the records beside them only those that lead on
+    /// from one that was kept: what nobody is pointed to would only fill the packet and get it
+    /// marked as truncated.
+    fn limit(&mut self, most: usize) {
+        if self.answers.len() <= most {
+            return;
+        }
+        self.answers.truncate(most);
+        let targets: Vec<&Name> = self
+            .answers
+            .iter()
+            .filter_map(|record| match &record.data {
+                RData::SRV(srv) => Some(&srv.target),
+                _ => None,
+            })
+            .collect();
+        self.additional.retain(|record| targets.contains(&&record.name));
+    }
 }
 
 /// Answers packets.
@@ -93,7 +114,7 @@ impl RequestHandler for Handler {
         });
         let plain = edns.as_ref().is_none_or(|edns| edns.max_payload() <= PLAIN_UDP_PAYLOAD);
         if plain && request.protocol() == Protocol::Udp {
-            response.answers.truncate(self.udp_answer_limit);
+            response.limit(self.udp_answer_limit);
         }
         let mut metadata = Metadata::response_from_request(&request.metadata);
         metadata.response_code = response.code;
@@ -122,5 +143,28 @@ impl RequestHandler for Handler {
                 ResponseInfo::from(header)
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use hickory_server::proto::rr::rdata::SRV;
+
+    #[test]
+    fn what_is_cut_takes_its_addresses_with_it() {
+        let name = |number: u8| Name::from_labels([format!("n{number}").as_bytes()]).unwrap();
+        let mut response = Response::default();
+        for number in 0..60 {
+            let srv = RData::SRV(SRV::new(1, 1, 80, name(number)));
+            response.answers.push(Record::from_rdata(name(100), 0, srv));
+            let address = RData::A(std::net::Ipv4Addr::new(10, 0, 0, number).into());
+            response.additional.push(Record::from_rdata(name(number), 0, address));
+        }
+        response.limit(60);
+        assert_eq!(response.additional.len(), 60);
+        response.limit(3);
+        assert_eq!((response.answers.len(), response.additional.len()), (3, 3));
+        assert_eq!(response.additional[2].name, name(2));
     }
 }
