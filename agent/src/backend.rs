@@ -110,9 +110,10 @@ impl AgentBackend {
 
     async fn update_check(&self, id: CheckId, status: Status, output: String) -> Result<LocalAnswer> {
         self.local.read(|state| state.is_ttl_check(&id))?;
+        // First, so that the end of the time before cannot overwrite what is reported now.
+        self.scheduler.refresh(id.clone()).await?;
         let now = self.clock.now();
         let changed = self.local.update_check(&id, Some(status), output.clone(), now).status_changed;
-        self.scheduler.refresh(id.clone()).await?;
         let is_kept = self
             .local
             .read(|state| state.check_definition(&id).is_some_and(|(definition, _)| is_ttl(definition)));

@@ -9,8 +9,8 @@ use std::sync::Arc;
 
 use lictor_checks::{CheckKind, Scheduler, spec};
 use lictor_config::{RuntimeConfig, ScriptChecks};
-use lictor_local::persist::{Files, Saved};
-use lictor_local::{Local, Registered};
+use lictor_local::persist::{Files, SavedCheck, SavedService};
+use lictor_local::{Local, LocalState, Registered};
 use lictor_model::check::Status;
 use lictor_model::definition::{CheckDefinition, ServiceDefinition};
 use lictor_model::probe::{Origin, Probe, Target};
@@ -24,11 +24,26 @@ const QUEUE: usize = 256;
 type Prepared = BTreeMap<CheckId, Arc<dyn Probe>>;
 
 enum Job {
-    AddService { definition: Box<ServiceDefinition>, origin: Origin, replace: bool, prepared: Prepared },
+    AddService {
+        definition: Box<ServiceDefinition>,
+        origin: Origin,
+        replace: bool,
+        prepared: Prepared,
+    },
     RemoveService(ServiceId),
-    AddCheck { definition: Box<CheckDefinition>, origin: Origin, prepared: Prepared },
+    AddCheck {
+        definition: Box<CheckDefinition>,
+        origin: Origin,
+        prepared: Prepared,
+        /// What it said before a restart.
+        last: Option<(Status, String)>,
+    },
     RemoveCheck(CheckId),
-    SaveStatus { id: CheckId, status: Status, output: String },
+    SaveStatus {
+        id: CheckId,
+        status: Status,
+        output: String,
+    },
 }
 
 /// The door to the task.
@@ -72,7 +87,7 @@ impl Registrar {
         let mut prepared = Prepared::new();
         self.prepare(id, &definition, target, &mut prepared).await?;
         let definition = Box::new(definition);
-        self.carry_out(Job::AddCheck { definition, origin: Origin::Api, prepared }).await
+        self.carry_out(Job::AddCheck { definition, origin: Origin::Api, prepared, last: None }).await
     }
 
     async fn prepare(
@@ -104,12 +119,10 @@ impl Registrar {
         self.carry_out(Job::SaveStatus { id, status, output }).await
     }
 
-    /// Brings in what was saved before a restart. What cannot be brought in is logged and kept.
-    pub(crate) async fn restore(&self, saved: Saved) {
-        for (path, why) in saved.unreadable {
-            tracing::error!(path = %path.display(), %why, "a saved registration cannot be read");
-        }
-        for service in saved.services {
+    /// Brings in services that were saved before a restart. What cannot be brought in is logged
+    /// and kept.
+    pub(crate) async fn restore_services(&self, saved: Vec<SavedService>) {
+        for service in saved {
             let definition = Box::new(service.definition);
             let name = definition.name.clone();
             let prepared = Prepared::new();
@@ -118,11 +131,24 @@ impl Registrar {
                 tracing::error!(service = %name, %error, "a saved service cannot be registered again");
             }
         }
-        for check in saved.checks {
+    }
+
+    /// Brings in checks that were saved before a restart, and what others last said. What a file
+    /// defines by now stays as it is.
+    pub(crate) async fn restore_checks(&self, saved: Vec<SavedCheck>) {
+        for check in saved {
             let id = CheckId::from(check.id);
-            if let Some(definition) = check.definition {
+            let is_in_file = self
+                .local
+                .read(|state| state.check_definition(&id).is_some_and(|(_, origin)| origin == Origin::File));
+            if let Some(definition) = check.definition.filter(|_| !is_in_file) {
                 let definition = Box::new(definition);
-                let job = Job::AddCheck { definition, origin: Origin::Api, prepared: Prepared::new() };
+                let job = Job::AddCheck {
+                    definition,
+                    origin: Origin::Api,
+                    prepared: Prepared::new(),
+                    last: check.last.clone(),
+                };
                 if let Err(error) = self.carry_out(job).await {
                     tracing::error!(check = %id, %error, "a saved check cannot be registered again");
                 }
@@ -137,7 +163,7 @@ impl Registrar {
     /// Programs are loaded when they first run, so that no file can keep the agent from starting.
     pub(crate) async fn apply_files(&self, config: &RuntimeConfig) -> Result<()> {
         validate(config)?;
-        let (services, checks) = self.local.read(lictor_local::LocalState::from_files);
+        let (services, checks) = self.local.read(LocalState::from_files);
         let wanted: BTreeSet<ServiceId> =
             config.services.iter().map(ServiceDefinition::effective_id).collect();
         for definition in &config.services {
@@ -152,7 +178,7 @@ impl Registrar {
             wanted_checks.insert(id);
             let definition = Box::new(definition.clone());
             let prepared = Prepared::new();
-            self.carry_out(Job::AddCheck { definition, origin: Origin::File, prepared }).await?;
+            self.carry_out(Job::AddCheck { definition, origin: Origin::File, prepared, last: None }).await?;
         }
         for id in services.into_iter().filter(|id| !wanted.contains(id)) {
             self.carry_out(Job::RemoveService(id)).await?;
@@ -253,8 +279,8 @@ impl Worker {
                 .await?;
                 self.drop_checks(removed).await
             }
-            Job::AddCheck { definition, origin, prepared } => {
-                self.add_check(*definition, origin, prepared).await
+            Job::AddCheck { definition, origin, prepared, last } => {
+                self.add_check(*definition, origin, prepared, last).await
             }
             Job::RemoveCheck(id) => {
                 self.local.change(|state| state.remove_check(&id))?;
@@ -284,11 +310,24 @@ impl Worker {
         self.schedule(registered, origin, prepared).await
     }
 
-    async fn add_check(&self, definition: CheckDefinition, origin: Origin, prepared: Prepared) -> Result<()> {
+    async fn add_check(
+        &self,
+        definition: CheckDefinition,
+        origin: Origin,
+        prepared: Prepared,
+        last: Option<(Status, String)>,
+    ) -> Result<()> {
         let (id, _) = self.local.read(|state| state.target_of_definition(&definition))?;
         if origin == Origin::Api {
             let (id, definition) = (id.clone(), definition.clone());
-            self.save(move |files| files.save_check(&id, Some(&definition), None)).await?;
+            // A check that is registered again keeps what it last said, here as in the file.
+            let kept = || {
+                let said =
+                    |state: &LocalState| state.check(&id).map(|check| (check.status, check.output.clone()));
+                if is_ttl(&definition) && definition.status.is_empty() { self.local.read(said) } else { None }
+            };
+            let last = last.or_else(kept);
+            self.save(move |files| files.save_check(&id, Some(&definition), last)).await?;
         }
         let registered = self.local.change(|state| state.add_check(definition, origin))?;
         self.schedule(registered, origin, prepared).await

@@ -54,7 +54,10 @@ impl Syncer {
                 Ok(()) => {}
             }
             let now = self.clock.now();
-            let due = self.local.read(|state| state.next_due()).map_or(IDLE, |at| at.since(now));
+            let due = self
+                .local
+                .change_quietly(lictor_local::LocalState::next_due)
+                .map_or(IDLE, |at| at.since(now));
             tokio::select! {
                 () = stop.cancelled() => return,
                 changed = changes.changed(), if next_full > now => if changed.is_err() { return },

@@ -2,11 +2,13 @@
 
 use std::collections::HashMap;
 use std::future::pending;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::FutureExt;
 use lictor_model::check::Status;
-use lictor_model::probe::{CheckRunner, Finding, Probe, ProbeFacts};
+use lictor_model::probe::{Blindness, CheckRunner, Finding, Probe, ProbeFacts};
 use lictor_model::{CheckId, Error, Result};
 use lictor_sys::clock::{Clock, Moment};
 use lictor_sys::random;
@@ -36,7 +38,7 @@ pub trait Reporter: Send + Sync + 'static {
 enum Request {
     Insert { id: CheckId, spec: Box<CheckSpec>, probe: Option<Arc<dyn Probe>>, done: oneshot::Sender<()> },
     Remove { id: CheckId, done: oneshot::Sender<()> },
-    Refresh { id: CheckId },
+    Refresh { id: CheckId, done: oneshot::Sender<()> },
 }
 
 /// Runs checks until it is stopped.
@@ -97,12 +99,15 @@ impl Scheduler {
         removed.await.map_err(|_| Error::stopping())
     }
 
-    /// A TTL check has been reported on: its time starts again.
+    /// A TTL check has been reported on: its time starts again. Once this has returned the time
+    /// that ran before cannot end any more: note the report after it, not before.
     ///
     /// # Errors
     /// As for [`Scheduler::insert`].
     pub async fn refresh(&self, id: CheckId) -> Result<()> {
-        self.send(Request::Refresh { id }).await
+        let (done, refreshed) = oneshot::channel();
+        self.send(Request::Refresh { id, done }).await?;
+        refreshed.await.map_err(|_| Error::stopping())
     }
 
     async fn send(&self, request: Request) -> Result<()> {
@@ -176,12 +181,13 @@ impl Worker {
                 self.checks.remove(&id);
                 let _ = done.send(());
             }
-            Request::Refresh { id } => {
+            Request::Refresh { id, done } => {
                 if let Some(Entry { spec: CheckSpec { kind: CheckKind::Ttl { ttl }, .. }, .. }) =
                     self.checks.get(&id)
                 {
                     self.schedule.insert(id, *ttl, self.clock.now() + *ttl);
                 }
+                let _ = done.send(());
             }
         }
     }
@@ -213,7 +219,7 @@ impl Worker {
                 CheckKind::Probe(spec) => {
                     let runner = Arc::clone(&self.runner);
                     let (spec, probe) = (spec.clone(), entry.probe.clone());
-                    self.runs.spawn(run_once(id, run, spec, probe, runner));
+                    self.runs.spawn(run_guarded(id, run, spec, probe, runner));
                 }
             }
         }
@@ -248,6 +254,23 @@ fn signed(entry: &Entry, output: String) -> String {
     }
 }
 
+/// A run that ends whatever happens in it: a check whose run is lost would never get another turn
+/// and keep its last status for good.
+async fn run_guarded(
+    id: CheckId,
+    run: u64,
+    spec: Box<ProbeSpec>,
+    known: Option<Arc<dyn Probe>>,
+    runner: Arc<dyn CheckRunner>,
+) -> Ended {
+    let guarded = AssertUnwindSafe(run_once(id.clone(), run, spec, known, runner)).catch_unwind();
+    guarded.await.unwrap_or_else(|_| {
+        tracing::error!(check = %id, "a check's run panicked");
+        let message = "the agent failed to run the check".to_owned();
+        Ended { id, run, probe: None, finding: Finding::Unknown { reason: Blindness::Host, message } }
+    })
+}
+
 async fn run_once(
     id: CheckId,
     run: u64,
@@ -265,8 +288,7 @@ async fn run_once(
             Ended { id, run, probe: is_new.then_some(probe), finding }
         }
         Err(error) => {
-            let finding =
-                Finding::Unknown { reason: lictor_model::probe::Blindness::Host, message: error.message };
+            let finding = Finding::Unknown { reason: Blindness::Host, message: error.message };
             Ended { id, run, probe: None, finding }
         }
     }

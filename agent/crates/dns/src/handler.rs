@@ -83,7 +83,7 @@ impl RequestHandler for Handler {
         });
         let plain = edns.as_ref().is_none_or(|edns| edns.max_payload() <= PLAIN_UDP_PAYLOAD);
         if plain && request.protocol() == Protocol::Udp {
-            response.answers.truncate(self.udp_answer_limit);
+            response.limit(self.udp_answer_limit);
         }
         let mut metadata = Metadata::response_from_request(&request.metadata);
         metadata.response_code = response.code;
@@ -112,5 +112,29 @@ impl RequestHandler for Handler {
                 ResponseInfo::from(header)
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use hickory_server::proto::rr::rdata::SRV;
+    use hickory_server::proto::rr::{Name, RData};
+
+    #[test]
+    fn what_is_cut_takes_its_addresses_with_it() {
+        let name = |number: u8| Name::from_labels([format!("n{number}").as_bytes()]).unwrap();
+        let mut response = Response::default();
+        for number in 0..60 {
+            let srv = RData::SRV(SRV::new(1, 1, 80, name(number)));
+            response.answers.push(Record::from_rdata(name(100), 0, srv));
+            let address = RData::A(std::net::Ipv4Addr::new(10, 0, 0, number).into());
+            response.additional.push(Record::from_rdata(name(number), 0, address));
+        }
+        response.limit(60);
+        assert_eq!(response.additional.len(), 60);
+        response.limit(3);
+        assert_eq!((response.answers.len(), response.additional.len()), (3, 3));
+        assert_eq!(response.additional[2].name, name(2));
     }
 }

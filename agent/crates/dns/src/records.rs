@@ -28,6 +28,27 @@ pub(crate) struct Response {
     pub(crate) additional: Vec<Record>,
 }
 
+impl Response {
+    /// Keeps at most that many answers, and of the records beside them only those that lead on
+    /// from one that was kept: what nobody is pointed to would only fill the packet and get it
+    /// marked as truncated.
+    pub(crate) fn limit(&mut self, most: usize) {
+        if self.answers.len() <= most {
+            return;
+        }
+        self.answers.truncate(most);
+        let targets: Vec<&Name> = self
+            .answers
+            .iter()
+            .filter_map(|record| match &record.data {
+                RData::SRV(srv) => Some(&srv.target),
+                _ => None,
+            })
+            .collect();
+        self.additional.retain(|record| targets.contains(&&record.name));
+    }
+}
+
 /// A question in one of the agent's domains.
 #[derive(Clone, Copy)]
 pub(crate) struct Asked<'q> {

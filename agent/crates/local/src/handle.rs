@@ -37,10 +37,11 @@ impl Local {
         result
     }
 
-    /// Takes what a check says, and wakes who waits for changes if it cannot wait.
+    /// Takes what a check says, and wakes who waits for changes if it cannot wait or is the
+    /// first to become due.
     pub fn update_check(&self, id: &CheckId, status: Option<Status>, output: String, now: Moment) -> Update {
         let update = self.change_quietly(|state| state.update_check(id, status, output, now));
-        if update.is_due {
+        if update.is_due || update.is_next {
             self.wake();
         }
         update

@@ -15,8 +15,8 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-/// The largest registration that is read back, in bytes.
-const MAX_FILE: u64 = 1024 * 1024;
+/// The largest registration that is kept, in bytes: more than the API takes in one request.
+const MAX_FILE: u64 = 4 * 1024 * 1024;
 /// The version of the files that this build writes and reads.
 const VERSION: u32 = 1;
 
@@ -130,7 +130,15 @@ fn name_for(id: &str) -> String {
 }
 
 fn write<T: Serialize>(path: &Path, value: &T) -> io::Result<()> {
-    file::write_atomic(path, &serde_json::to_vec(value)?)
+    let content = serde_json::to_vec(value)?;
+    // What would not be read back is not acknowledged.
+    if content.len() as u64 > MAX_FILE {
+        return Err(io::Error::new(
+            io::ErrorKind::FileTooLarge,
+            format!("it takes {} bytes; at most {MAX_FILE} are kept", content.len()),
+        ));
+    }
+    file::write_atomic(path, &content)
 }
 
 fn read_all<T: DeserializeOwned>(
@@ -170,6 +178,9 @@ mod tests {
         assert_eq!(saved.services[0].definition, service);
         assert_eq!(saved.checks[0].last, Some((Status::Passing, "fine".to_owned())));
         assert!(saved.unreadable[0].0.ends_with("broken.json"));
+        let long = Some((Status::Passing, "x".repeat(MAX_FILE as usize)));
+        files.save_check(&"c".into(), None, long).unwrap_err();
+        assert_eq!(files.load().unwrap().checks, saved.checks, "what is refused leaves what was there");
         files.forget_service(&"../web".into()).unwrap();
         assert!(files.load().unwrap().services.is_empty());
     }

@@ -54,6 +54,8 @@ pub(crate) struct OwnService {
 pub(crate) struct OwnCheck {
     pub(crate) check: Check,
     pub(crate) definition: CheckDefinition,
+    /// What it looks at.
+    pub(crate) target: Target,
     pub(crate) origin: Origin,
     pub(crate) facts: Option<ProbeFacts>,
     pub(crate) copy: Copy,
@@ -84,6 +86,8 @@ pub struct Update {
     pub status_changed: bool,
     /// The catalog is to hear of it at once.
     pub is_due: bool,
+    /// The catalog is to hear of it earlier than of anything else that waits.
+    pub is_next: bool,
 }
 
 /// Everything this agent knows of itself.
@@ -99,6 +103,8 @@ pub struct LocalState {
     pub(crate) leftover_checks: BTreeMap<CheckId, u64>,
     /// How long a changed output may wait for a status change to travel with.
     output_delay: Duration,
+    /// When whoever writes to the catalog was told to come back for an output that waits.
+    pub(crate) told_due: Option<Moment>,
     version: u64,
 }
 
@@ -115,6 +121,7 @@ impl LocalState {
             leftover_services: BTreeMap::new(),
             leftover_checks: BTreeMap::new(),
             output_delay,
+            told_due: None,
             version: 0,
         }
     }
@@ -231,7 +238,10 @@ impl LocalState {
                 .checks
                 .iter()
                 .filter(|(check, own)| {
-                    own.check.service_id == id && !named.iter().any(|(named, ..)| named == *check)
+                    // What came over the API is not for files to take away.
+                    let is_replaced = origin == Origin::Api || own.origin == Origin::File;
+                    let is_named = named.iter().any(|(named, ..)| named == *check);
+                    own.check.service_id == id && is_replaced && !is_named
                 })
                 .map(|(check, _)| check.clone())
                 .collect();
@@ -251,7 +261,27 @@ impl LocalState {
             self.put_check(check, definition, origin, &mut registered);
         }
         self.retag_checks(&service);
+        self.retarget_checks(&service, &mut registered);
         Ok(registered)
+    }
+
+    /// Programs are told where their service is: those of a service that has moved are to run
+    /// anew, also where their own definition has not changed.
+    fn retarget_checks(&mut self, service: &Service, registered: &mut Registered) {
+        let moved: Vec<(CheckId, Target)> = self
+            .checks
+            .iter()
+            .filter(|(_, own)| own.check.service_id == service.id)
+            .map(|(id, own)| (id.clone(), self.target_of(&own.check, Some(service))))
+            .collect();
+        for (id, target) in moved {
+            let Some(own) = self.checks.get_mut(&id).filter(|own| own.target != target) else { continue };
+            own.target = target.clone();
+            // A check that waits for reports looks at nothing, and keeps its time.
+            if own.definition.ttl.is_zero() && !registered.checks.iter().any(|(known, ..)| *known == id) {
+                registered.checks.push((id, own.definition.clone(), target));
+            }
+        }
     }
 
     /// Checks carry their service's name and tags.
@@ -370,9 +400,9 @@ impl LocalState {
         }
         let service = self.service(&check.service_id).cloned();
         let target = self.target_of(&check, service.as_deref());
-        registered.checks.push((id.clone(), definition.clone(), target));
+        registered.checks.push((id.clone(), definition.clone(), target.clone()));
         self.leftover_checks.remove(&id);
-        let own = OwnCheck { check, definition, origin, facts, copy: Copy::Missing, version };
+        let own = OwnCheck { check, definition, target, origin, facts, copy: Copy::Missing, version };
         self.checks.insert(id, own);
     }
 
@@ -435,10 +465,18 @@ impl LocalState {
         let is_due = status_changed || says_something_first;
         if is_due {
             own.copy = Copy::Missing;
-        } else if own.copy == Copy::InSync {
-            own.copy = Copy::OutputUntil(now + output_delay);
+            return Update { status_changed, is_due, is_next: false };
         }
-        Update { status_changed, is_due }
+        if own.copy != Copy::InSync {
+            return Update { status_changed, ..Update::default() };
+        }
+        let due = now + output_delay;
+        own.copy = Copy::OutputUntil(due);
+        let is_next = self.told_due.is_none_or(|told| due < told);
+        if is_next {
+            self.told_due = Some(due);
+        }
+        Update { status_changed, is_due, is_next }
     }
 
     /// Gives a check back what it said before a restart.

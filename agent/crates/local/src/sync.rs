@@ -221,16 +221,17 @@ impl LocalState {
         }
     }
 
-    /// When the next output that waits becomes due.
-    #[must_use]
-    pub fn next_due(&self) -> Option<Moment> {
-        self.checks
+    /// When the next output that waits becomes due. Whoever asks is woken for earlier ones only.
+    pub fn next_due(&mut self) -> Option<Moment> {
+        self.told_due = self
+            .checks
             .values()
             .filter_map(|own| match own.copy {
                 Copy::OutputUntil(at) => Some(at),
                 _ => None,
             })
-            .min()
+            .min();
+        self.told_due
     }
 }
 

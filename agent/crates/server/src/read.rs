@@ -79,7 +79,8 @@ impl Server {
     /// that those who asked together do not all come back together.
     fn wait_of(&self, options: &ReadOptions) -> Duration {
         let wait = match options.max_wait {
-            None => self.settings.default_query_time,
+            // No time at all is how clients say that they have none to ask for.
+            None | Some(Duration::ZERO) => self.settings.default_query_time,
             Some(wait) => wait.min(self.settings.max_query_time),
         };
         wait + lictor_sys::random::jitter(wait / JITTER_FRACTION)

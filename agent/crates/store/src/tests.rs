@@ -310,3 +310,28 @@ fn a_refused_registration_changes_nothing() {
     assert_eq!(store.snapshot().nodes().count(), 0);
     assert_eq!(store.snapshot().index(), RaftIndex(9));
 }
+
+#[test]
+fn a_filtered_list_of_services_follows_every_field_and_the_plain_one_does_not() {
+    let store = Store::new();
+    let register = |index, port| {
+        let service = Service { id: "w".into(), name: "web".into(), port, ..Service::default() };
+        let registration = Registration {
+            node: "n".into(),
+            address: "10.0.0.1".to_owned(),
+            service: Some(Arc::new(service)),
+            ..Registration::default()
+        };
+        store.apply([(RaftIndex(index), Command::Register(Box::new(registration)))]);
+    };
+    let filter = lictor_model::filter::Filter::from("ServicePort == 81".to_owned());
+    let filtered = Query::Services(NodeSelector { filter, ..NodeSelector::default() });
+    register(5, 80);
+    let before = ask(&store.snapshot(), &filtered);
+    assert_eq!(before.answer, Answer::Services(BTreeMap::new()));
+    register(6, 81);
+    let after = ask(&store.snapshot(), &filtered);
+    assert_ne!(after.answer, before.answer);
+    assert_eq!((before.index, after.index), (RaftIndex(5), RaftIndex(6)));
+    assert_eq!(ask(&store.snapshot(), &Query::Services(NodeSelector::default())).index, RaftIndex(5));
+}

@@ -33,6 +33,8 @@ pub enum Watch {
     ServiceChecks(Arc<str>),
     /// Any check.
     Checks,
+    /// Any field of any instance of any service.
+    Instances,
 }
 
 /// The watches an answer depends on.

@@ -170,3 +170,46 @@ async fn a_ttl_check_expires_once_unless_it_is_refreshed() {
     stop.cancel();
     task.await.unwrap();
 }
+
+/// A program that brings the agent's own code down.
+struct Panics(ProbeFacts);
+
+#[async_trait]
+impl Probe for Panics {
+    fn facts(&self) -> &ProbeFacts {
+        &self.0
+    }
+
+    async fn run(&self, _timeout: Duration) -> Finding {
+        panic!("a defect of the host")
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_that_panics_is_unknown_and_its_check_runs_again() {
+    let (scheduler, log, stop, task) = start(Programs(None));
+    let probe: Arc<dyn Probe> = Arc::new(Panics(slow(Duration::ZERO).facts.clone()));
+    scheduler.insert("c".into(), probe_spec(), Some(probe)).await.unwrap();
+    let lines = log.first(3).await;
+    assert_eq!(
+        lines[1..],
+        ["c Some(Critical) slow 1.0.0: unknown (host): the agent failed to run the check"; 2]
+    );
+    stop.cancel();
+    task.await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_ttl_that_was_refreshed_cannot_end_on_its_old_time() {
+    let (scheduler, log, stop, task) = start(Programs(None));
+    let spec = CheckSpec { kind: CheckKind::Ttl { ttl: Duration::from_secs(10) }, initial: Status::Passing };
+    scheduler.insert("t".into(), spec, None).await.unwrap();
+    // The refresh and the end of the time meet: whichever comes first, it has happened by then.
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    scheduler.refresh("t".into()).await.unwrap();
+    let before = log.lines.lock().unwrap().len();
+    tokio::time::sleep(Duration::from_secs(9)).await;
+    assert_eq!(log.lines.lock().unwrap().len(), before);
+    stop.cancel();
+    task.await.unwrap();
+}

@@ -84,7 +84,8 @@ fn a_changed_output_alone_costs_no_write_until_its_delay_is_over() {
     assert_eq!(sync(&mut agent, &mut remote, at(0)), 2);
     for second in 1..299 {
         let update = agent.update_check(&id, Some(Status::Passing), format!("took {second} ms"), at(second));
-        assert_eq!(update, crate::Update::default());
+        let is_next = second == 1;
+        assert_eq!(update, crate::Update { is_next, ..crate::Update::default() });
         assert_eq!(sync(&mut agent, &mut remote, at(second)), 0);
     }
     agent.compare(&remote);
@@ -170,4 +171,61 @@ proptest! {
             prop_assert!(agent.check(&check.id).is_some_and(|own| own.same_as(check)));
         }
     }
+}
+
+#[test]
+fn the_first_output_that_waits_wakes_the_writer_and_the_others_do_not() {
+    let mut state = agent();
+    state.add_service(&service("web", 80, 2), Origin::Api, false).unwrap();
+    let (a, b) = ("service:web:1".into(), "service:web:2".into());
+    for id in [&a, &b] {
+        state.update_check(id, Some(Status::Passing), "0".to_owned(), at(0));
+    }
+    for step in state.pending(at(0)) {
+        state.made(&step);
+    }
+    assert_eq!(state.next_due(), None);
+    assert!(state.update_check(&a, None, "1".to_owned(), at(1)).is_next);
+    assert!(!state.update_check(&b, None, "1".to_owned(), at(2)).is_next);
+    assert_eq!(state.next_due(), Some(at(1) + DELAY));
+}
+
+#[test]
+fn a_reload_keeps_what_the_api_added_to_a_service() {
+    let mut state = agent();
+    state.add_service(&service("web", 80, 1), Origin::File, true).unwrap();
+    let own = CheckDefinition {
+        name: "own".to_owned(),
+        service_id: "web".to_owned(),
+        ttl: GoDuration(DELAY),
+        ..CheckDefinition::default()
+    };
+    state.add_check(own, Origin::Api).unwrap();
+    let registered = state.add_service(&service("web", 80, 0), Origin::File, true).unwrap();
+    assert_eq!(registered.removed, ["service:web".into()]);
+    assert!(state.check(&"own".into()).is_some());
+    let registered = state.add_service(&service("web", 80, 0), Origin::Api, true).unwrap();
+    assert_eq!(registered.removed, ["own".into()]);
+}
+
+#[test]
+fn the_programs_of_a_service_that_moves_look_at_its_new_place() {
+    let probing = |port| {
+        let mut definition = service("web", port, 0);
+        definition.checks = vec![CheckDefinition {
+            wasm: "look.wasm".to_owned(),
+            interval: GoDuration(DELAY),
+            ..CheckDefinition::default()
+        }];
+        definition
+    };
+    let mut state = agent();
+    state.add_service(&probing(80), Origin::Api, false).unwrap();
+    let id: CheckId = "service:web".into();
+    state.update_check(&id, Some(Status::Passing), "fine".to_owned(), at(0));
+    assert!(state.add_service(&probing(80), Origin::Api, false).unwrap().checks.is_empty());
+    let registered = state.add_service(&probing(81), Origin::Api, false).unwrap();
+    let [(moved, _, target)] = registered.checks.as_slice() else { panic!("one check to run anew") };
+    assert_eq!((moved, target.port), (&id, 81));
+    assert_eq!(state.check(&id).unwrap().status, Status::Passing, "it keeps what it last said");
 }

@@ -128,6 +128,7 @@ impl Change<'_> {
         }
         self.touch_service(&name);
         self.touch(Watch::NodeServices(Arc::clone(node)));
+        self.touch(Watch::Instances);
         if names_change {
             self.touch(Watch::Services);
         }
@@ -199,6 +200,7 @@ impl Change<'_> {
         }
         self.touch_or_bury_service(&name);
         self.touch(Watch::NodeServices(Arc::clone(node)));
+        self.touch(Watch::Instances);
         self.touch(Watch::Services);
     }
 

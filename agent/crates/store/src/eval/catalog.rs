@@ -43,7 +43,12 @@ impl View<'_> {
             };
             tags.extend(service.tags.iter().cloned());
         }
-        let watches = if by_node { vec![Watch::Services, Watch::Nodes] } else { vec![Watch::Services] };
+        // A filter may look at any field of an instance, not only at names and tags.
+        let watches = if by_node {
+            vec![Watch::Services, Watch::Instances, Watch::Nodes]
+        } else {
+            vec![Watch::Services]
+        };
         Ok(self.answer(Answer::Services(services), watches))
     }
 
