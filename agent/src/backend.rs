@@ -173,6 +173,13 @@ impl Backend for AgentBackend {
                 Ok(LocalAnswer::Done)
             }
             LocalRequest::UpdateCheck { id, status, output } => self.update_check(id, status, output).await,
+            LocalRequest::Maintain { service, enable, reason } => {
+                self.registrar.maintain(service, enable, &reason).await?;
+                Ok(LocalAnswer::Done)
+            }
+            LocalRequest::Health { selector } => {
+                Ok(LocalAnswer::Health(self.local.read(|state| state.health(&selector))))
+            }
             LocalRequest::Reload => self.order(Order::Reload).await,
             LocalRequest::Leave => self.order(Order::Leave).await,
             LocalRequest::Leader { datacenter } => {

@@ -15,7 +15,7 @@ use lictor_config::{RuntimeConfig, ScriptChecks, Sources};
 use lictor_consensus::{Consensus, Options as RaftOptions, PeerInfo, Storage};
 use lictor_dns::Sockets;
 use lictor_gossip::{Gossip, MemberEvent, Options as GossipOptions};
-use lictor_local::persist::Files;
+use lictor_local::persist::{Files, Saved};
 use lictor_local::{Identity, Local, LocalState};
 use lictor_model::probe::CheckRunner;
 use lictor_model::seam::Backend;
@@ -130,8 +130,10 @@ impl Agent {
         let server_address = SocketAddr::new(address, listeners.server_port);
         listeners.serve(&config, &backend, &clock, &stop_edges, &mut tasks);
 
-        restore(&registrar, files).await?;
+        let saved = load(files).await?;
+        registrar.restore_services(saved.services).await;
         registrar.apply_files(&config).await.map_err(|error| StartError(error.message))?;
+        registrar.restore_checks(saved.checks).await;
         let mut consensus = None;
         if config.server {
             let (opened, server) = open_server(&config, &identity, server_address, &stop).await?;
@@ -324,14 +326,17 @@ fn open_files(config: &RuntimeConfig) -> Result<Option<Files>, StartError> {
         .transpose()
 }
 
-async fn restore(registrar: &Registrar, files: Option<Files>) -> Result<(), StartError> {
-    let Some(files) = files else { return Ok(()) };
+/// Everything that was saved before a restart.
+async fn load(files: Option<Files>) -> Result<Saved, StartError> {
+    let Some(files) = files else { return Ok(Saved::default()) };
     let loaded = tokio::task::spawn_blocking(move || files.load()).await;
     let saved = loaded
         .map_err(|error| StartError::new("data_dir", error))?
         .map_err(|error| StartError::new("data_dir", error))?;
-    registrar.restore(saved).await;
-    Ok(())
+    for (path, why) in &saved.unreadable {
+        tracing::error!(path = %path.display(), %why, "a saved registration cannot be read");
+    }
+    Ok(saved)
 }
 
 async fn open_server(

@@ -9,8 +9,8 @@ use std::sync::Arc;
 
 use lictor_checks::{CheckKind, Scheduler, spec};
 use lictor_config::{RuntimeConfig, ScriptChecks};
-use lictor_local::persist::{Files, Saved};
-use lictor_local::{Local, Registered};
+use lictor_local::persist::{Files, SavedCheck, SavedService};
+use lictor_local::{Local, Registered, maintenance};
 use lictor_model::check::Status;
 use lictor_model::definition::{CheckDefinition, ServiceDefinition};
 use lictor_model::probe::{Origin, Probe, Target};
@@ -28,6 +28,8 @@ enum Job {
     RemoveService(ServiceId),
     AddCheck { definition: Box<CheckDefinition>, origin: Origin, prepared: Prepared },
     RemoveCheck(CheckId),
+    BeginMaintenance(Box<CheckDefinition>),
+    EndMaintenance(Option<ServiceId>),
     SaveStatus { id: CheckId, status: Status, output: String },
 }
 
@@ -99,17 +101,29 @@ impl Registrar {
         self.carry_out(Job::RemoveCheck(id)).await
     }
 
+    /// Takes a service or the node out of service, or back into it.
+    pub(crate) async fn maintain(
+        &self,
+        service: Option<ServiceId>,
+        enable: bool,
+        reason: &str,
+    ) -> Result<()> {
+        self.carry_out(if enable {
+            Job::BeginMaintenance(Box::new(maintenance::definition(service.as_ref(), reason)))
+        } else {
+            Job::EndMaintenance(service)
+        })
+        .await
+    }
+
     /// Keeps the last words of a check that only speaks when spoken to.
     pub(crate) async fn save_status(&self, id: CheckId, status: Status, output: String) -> Result<()> {
         self.carry_out(Job::SaveStatus { id, status, output }).await
     }
 
-    /// Brings in what was saved before a restart. What cannot be brought in is logged and kept.
-    pub(crate) async fn restore(&self, saved: Saved) {
-        for (path, why) in saved.unreadable {
-            tracing::error!(path = %path.display(), %why, "a saved registration cannot be read");
-        }
-        for service in saved.services {
+    /// Brings in the services saved before a restart. What cannot be brought in is logged and kept.
+    pub(crate) async fn restore_services(&self, services: Vec<SavedService>) {
+        for service in services {
             let definition = Box::new(service.definition);
             let name = definition.name.clone();
             let prepared = Prepared::new();
@@ -118,11 +132,23 @@ impl Registrar {
                 tracing::error!(service = %name, %error, "a saved service cannot be registered again");
             }
         }
-        for check in saved.checks {
+    }
+
+    /// Brings in the checks saved before a restart, and what checks said then. The services of
+    /// files must be there, since checks may belong to them; what files define stays as they say.
+    pub(crate) async fn restore_checks(&self, checks: Vec<SavedCheck>) {
+        for check in checks {
             let id = CheckId::from(check.id);
-            if let Some(definition) = check.definition {
+            let in_files = self
+                .local
+                .read(|state| state.check_definition(&id).is_some_and(|(_, origin)| origin == Origin::File));
+            if let Some(definition) = check.definition.filter(|_| !in_files) {
                 let definition = Box::new(definition);
-                let job = Job::AddCheck { definition, origin: Origin::Api, prepared: Prepared::new() };
+                let job = if maintenance::is_definition(&definition) {
+                    Job::BeginMaintenance(definition)
+                } else {
+                    Job::AddCheck { definition, origin: Origin::Api, prepared: Prepared::new() }
+                };
                 if let Err(error) = self.carry_out(job).await {
                     tracing::error!(check = %id, %error, "a saved check cannot be registered again");
                 }
@@ -260,6 +286,12 @@ impl Worker {
                 self.local.change(|state| state.remove_check(&id))?;
                 self.drop_checks(vec![id]).await
             }
+            Job::BeginMaintenance(definition) => self.begin_maintenance(*definition).await,
+            Job::EndMaintenance(service) => {
+                self.local.change(|state| state.end_maintenance(service.as_ref()))?;
+                let id = maintenance::check_id(service.as_ref());
+                self.forget(move |files| files.forget_check(&id)).await
+            }
             Job::SaveStatus { id, status, output } => self.save_status(id, status, output).await,
         }
     }
@@ -292,6 +324,16 @@ impl Worker {
         }
         let registered = self.local.change(|state| state.add_check(definition, origin))?;
         self.schedule(registered, origin, prepared).await
+    }
+
+    async fn begin_maintenance(&self, definition: CheckDefinition) -> Result<()> {
+        let service = Some(ServiceId::from(definition.service_id.as_str())).filter(|id| !id.is_empty());
+        if self.local.read(|state| state.in_maintenance(service.as_ref()))? {
+            return Ok(());
+        }
+        let (id, saved) = (maintenance::check_id(service.as_ref()), definition.clone());
+        self.save(move |files| files.save_check(&id, Some(&saved), None)).await?;
+        self.local.change(|state| state.begin_maintenance(definition))
     }
 
     async fn schedule(&self, registered: Registered, origin: Origin, mut prepared: Prepared) -> Result<()> {

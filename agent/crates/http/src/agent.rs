@@ -54,7 +54,7 @@ pub(crate) async fn members(call: Call) -> Result<Response<Body>, Failure> {
 /// A service as its own agent shows it.
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
-struct OwnService<'a> {
+pub(crate) struct OwnService<'a> {
     #[serde(rename = "ID")]
     id: &'a str,
     service: &'a str,
@@ -72,7 +72,7 @@ struct OwnService<'a> {
 }
 
 impl<'a> OwnService<'a> {
-    fn new(service: &'a Service, content_hash: Option<&'a str>, call: &'a Call) -> Self {
+    pub(crate) fn new(service: &'a Service, content_hash: Option<&'a str>, call: &'a Call) -> Self {
         Self {
             id: service.id.as_str(),
             service: service.name.as_str(),
@@ -192,7 +192,7 @@ pub(crate) async fn leave(call: Call) -> Result<Response<Body>, Failure> {
     done(&call, LocalRequest::Leave).await
 }
 
-async fn done(call: &Call, request: LocalRequest) -> Result<Response<Body>, Failure> {
+pub(crate) async fn done(call: &Call, request: LocalRequest) -> Result<Response<Body>, Failure> {
     match call.agent(request).await? {
         LocalAnswer::Done => Ok(respond::done()),
         _ => Err(Failure::mismatch()),

@@ -7,6 +7,7 @@
 //! nothing here may block.
 
 mod agent;
+mod agent_health;
 mod call;
 mod catalog;
 mod connect;

@@ -10,7 +10,7 @@ use percent_encoding::percent_decode_str;
 use crate::call::{self, Api, Call};
 use crate::failure::Failure;
 use crate::params::Params;
-use crate::{agent, catalog, connect, health, kv, respond, status};
+use crate::{agent, agent_health, catalog, connect, health, kv, respond, status};
 
 type Endpoint = fn(Call) -> BoxFuture<'static, Result<Response<Body>, Failure>>;
 
@@ -58,6 +58,10 @@ const ROUTES: &[Route] = routes! {
     "/v1/agent/service/" ["GET"] agent::service;
     "/v1/agent/service/register" ["PUT"] agent::register_service;
     "/v1/agent/service/deregister/" ["PUT"] agent::deregister_service;
+    "/v1/agent/service/maintenance/" ["PUT"] agent_health::maintain_service;
+    "/v1/agent/maintenance" ["PUT"] agent_health::maintain_node;
+    "/v1/agent/health/service/id/" ["GET"] agent_health::by_id;
+    "/v1/agent/health/service/name/" ["GET"] agent_health::by_name;
     "/v1/agent/checks" ["GET"] agent::checks;
     "/v1/agent/check/register" ["PUT"] agent::register_check;
     "/v1/agent/check/deregister/" ["PUT"] agent::deregister_check;
