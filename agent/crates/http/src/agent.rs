@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 
 use axum::body::Body;
-use axum::http::Response;
+use axum::http::{Response, StatusCode};
 use lictor_model::check::Status;
 use lictor_model::definition::decode::{self as definition, Spelling};
 use lictor_model::local::{LocalAnswer, LocalRequest};
 use lictor_model::service::{Service, ServiceAddress, Weights};
 use lictor_model::{CheckId, ServiceId, version as release};
+use lictor_telemetry::log;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -182,6 +183,27 @@ pub(crate) async fn check_update(call: Call) -> Result<Response<Body>, Failure> 
         .map_err(|_| Failure::bad_request(format!("Invalid check status: '{}'", update.status)))?;
     let id = CheckId::from(call.rest.as_str());
     done(&call, LocalRequest::UpdateCheck { id, status, output: update.output }).await
+}
+
+pub(crate) async fn host(call: Call) -> Result<Response<Body>, Failure> {
+    document(&call, LocalRequest::Host).await
+}
+
+pub(crate) async fn join(call: Call) -> Result<Response<Body>, Failure> {
+    let wan = call.params.get("wan") == "1";
+    done(&call, LocalRequest::Join { address: call.rest.clone(), wan }).await
+}
+
+pub(crate) async fn force_leave(call: Call) -> Result<Response<Body>, Failure> {
+    done(&call, LocalRequest::ForceLeave { name: call.rest.clone() }).await
+}
+
+pub(crate) async fn monitor(call: Call) -> Result<Response<Body>, Failure> {
+    let level = call.params.get("loglevel");
+    if !level.is_empty() && log::level(level).is_err() {
+        return Err(Failure::bad_request(format!("Unknown log level: {level}")));
+    }
+    Err(Failure::new(StatusCode::NOT_IMPLEMENTED, "this build does not stream its log"))
 }
 
 pub(crate) async fn reload(call: Call) -> Result<Response<Body>, Failure> {

@@ -86,6 +86,20 @@ pub enum LocalRequest {
         /// Which of them.
         selector: ServiceSelector,
     },
+    /// What it runs on → [`LocalAnswer::Document`].
+    Host,
+    /// Meet another member, and through it everyone else → [`LocalAnswer::Done`].
+    Join {
+        /// A host with or without a port; the agent's own gossip port if without.
+        address: String,
+        /// Whether the pool between datacenters is meant.
+        wan: bool,
+    },
+    /// Have everyone see a failed member as left → [`LocalAnswer::Done`].
+    ForceLeave {
+        /// Its name.
+        name: String,
+    },
     /// Read the configuration files again → [`LocalAnswer::Done`].
     Reload,
     /// Leave the cluster and stop → [`LocalAnswer::Done`].
