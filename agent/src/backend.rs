@@ -14,10 +14,11 @@ use lictor_model::filter::Filter;
 use lictor_model::local::{LocalAnswer, LocalRequest};
 use lictor_model::query::{Query, ReadOptions, Reply};
 use lictor_model::seam::Backend;
-use lictor_model::{CheckId, Datacenter, Error, Result, ServiceId, Token};
+use lictor_model::{CheckId, Code, Datacenter, Error, Result, ServiceId, Token};
 use lictor_sandbox::Sandbox;
 use lictor_server::Server;
 use lictor_sys::clock::Clock;
+use lictor_sys::{host, net};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::describe;
@@ -123,6 +124,29 @@ impl AgentBackend {
         Ok(LocalAnswer::Done)
     }
 
+    async fn join(&self, address: &str, wan: bool) -> Result<LocalAnswer> {
+        if wan {
+            return Err(Error::new(Code::Unimplemented, "this build has no pool between datacenters"));
+        }
+        let failed = |why: String| {
+            Error::failed(format!("1 error occurred:\n\t* Failed to join {address}: {why}\n\n"))
+        };
+        let own_port = self.gossip.local_addr().port();
+        let addresses = net::resolve(address, own_port).await.map_err(|error| failed(error.to_string()))?;
+        match self.gossip.join(addresses).await {
+            Ok(0) => Err(failed("no such host".to_owned())),
+            Ok(_) => Ok(LocalAnswer::Done),
+            Err(error) => Err(failed(error.to_string())),
+        }
+    }
+
+    fn force_leave(&self, name: &str) -> Result<LocalAnswer> {
+        if self.gossip.members().iter().any(|member| member.name == name) {
+            return Err(Error::new(Code::Unimplemented, "this build cannot make another member leave"));
+        }
+        Err(Error::failed(format!("agent: No node found with name '{name}'")))
+    }
+
     async fn order(&self, order: impl FnOnce(oneshot::Sender<Result<()>>) -> Order) -> Result<LocalAnswer> {
         let (done, outcome) = oneshot::channel();
         self.orders.send(order(done)).await.map_err(|_| Error::stopping())?;
@@ -174,6 +198,19 @@ impl Backend for AgentBackend {
                 Ok(LocalAnswer::Done)
             }
             LocalRequest::UpdateCheck { id, status, output } => self.update_check(id, status, output).await,
+            LocalRequest::Maintain { service, enable, reason } => {
+                self.registrar.maintain(service, enable, &reason).await?;
+                Ok(LocalAnswer::Done)
+            }
+            LocalRequest::Health { selector } => {
+                Ok(LocalAnswer::Health(self.local.read(|state| state.health(&selector))))
+            }
+            LocalRequest::Host => {
+                let host = tokio::task::spawn_blocking(host::look).await.map_err(|_| Error::stopping())?;
+                Ok(LocalAnswer::Document(describe::host(&host, self.clock.unix_millis())))
+            }
+            LocalRequest::Join { address, wan } => self.join(&address, wan).await,
+            LocalRequest::ForceLeave { name } => self.force_leave(&name),
             LocalRequest::Reload => self.order(Order::Reload).await,
             LocalRequest::Leave => self.order(Order::Leave).await,
             LocalRequest::Leader { datacenter } => {

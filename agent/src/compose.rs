@@ -329,6 +329,7 @@ fn open_files(config: &RuntimeConfig) -> Result<Option<Files>, StartError> {
         .transpose()
 }
 
+/// Everything that was saved before a restart.
 async fn load_saved(files: Option<Files>) -> Result<Saved, StartError> {
     let Some(files) = files else { return Ok(Saved::default()) };
     let loaded = tokio::task::spawn_blocking(move || files.load()).await;

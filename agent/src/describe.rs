@@ -5,25 +5,37 @@ use std::sync::Arc;
 
 use lictor_local::Local;
 use lictor_model::local::Member;
-use lictor_model::version;
+use lictor_model::{CheckId, version};
 use lictor_sandbox::Sandbox;
 use lictor_server::Server;
+use lictor_sys::host::Host;
 use lictor_telemetry::metrics::Report;
 use serde_json::{Value, json};
 
 /// What `/v1/agent/self` shows.
 pub(crate) fn agent(local: &Local, server: Option<&Arc<Server>>, members: &[Member]) -> Value {
     let (identity, services, checks) =
-        local.read(|state| (state.identity().clone(), state.services().len(), state.checks().len()));
+        local.read(|state| (state.identity().clone(), state.services().len(), state.checks()));
+    let count = |kind: &str| {
+        let is_one = |id: &CheckId| {
+            local.read(|state| {
+                state.check_definition(id).is_some_and(|(definition, _)| definition.kinds().contains(&kind))
+            })
+        };
+        checks.keys().filter(|id| is_one(id)).count().to_string()
+    };
     let member = members.iter().find(|member| member.name == identity.name.as_str());
     let mut stats = json!({
         "agent": {
             "services": services.to_string(),
-            "checks": checks.to_string(),
+            "checks": checks.len().to_string(),
+            "check_monitors": count("script"),
+            "check_ttls": count("ttl"),
         },
         "build": {"version": version::COMPATIBILITY, "version_metadata": format!("lictor{}", version::OWN)},
         "consul": {
             "server": server.is_some().to_string(),
+            "bootstrap": member.is_some_and(|member| member.tags.contains_key("bootstrap")).to_string(),
             "known_servers": members.iter().filter(|member| is_server(member)).count().to_string(),
         },
         "serf_lan": {"members": members.len().to_string()},
@@ -68,6 +80,35 @@ pub(crate) fn agent(local: &Local, server: Option<&Arc<Server>>, members: &[Memb
         "Member": member,
         "Meta": identity.meta,
         "Stats": stats,
+    })
+}
+
+/// What `/v1/agent/host` shows.
+pub(crate) fn host(host: &Host, unix_millis: u64) -> Value {
+    let memory = host.memory;
+    let used = memory.total.saturating_sub(memory.available);
+    let percent = if memory.total == 0 { 0.0 } else { used as f64 * 100.0 / memory.total as f64 };
+    let processors = host.processors.iter().enumerate();
+    json!({
+        "Memory": {
+            "total": memory.total,
+            "available": memory.available,
+            "used": used,
+            "usedPercent": percent,
+            "free": memory.free,
+        },
+        "CPU": processors.map(|(cpu, model)| json!({"cpu": cpu, "modelName": model})).collect::<Vec<_>>(),
+        "Host": {
+            "hostname": host.name,
+            "uptime": host.uptime,
+            "bootTime": (unix_millis / 1000).saturating_sub(host.uptime),
+            "os": std::env::consts::OS,
+            "kernelVersion": host.kernel,
+            "kernelArch": std::env::consts::ARCH,
+        },
+        "Disk": null,
+        "CollectionTime": unix_millis.saturating_mul(1_000_000),
+        "Errors": ["this build does not look at the disk"],
     })
 }
 

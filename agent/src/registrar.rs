@@ -10,7 +10,7 @@ use std::sync::Arc;
 use lictor_checks::{CheckKind, Scheduler, spec};
 use lictor_config::{RuntimeConfig, ScriptChecks};
 use lictor_local::persist::{Files, SavedCheck, SavedService};
-use lictor_local::{Local, LocalState, Registered};
+use lictor_local::{Local, LocalState, Registered, maintenance};
 use lictor_model::check::Status;
 use lictor_model::definition::{CheckDefinition, ServiceDefinition};
 use lictor_model::probe::{Origin, Probe, Target};
@@ -39,6 +39,8 @@ enum Job {
         last: Option<(Status, String)>,
     },
     RemoveCheck(CheckId),
+    BeginMaintenance(Box<CheckDefinition>),
+    EndMaintenance(Option<ServiceId>),
     SaveStatus {
         id: CheckId,
         status: Status,
@@ -114,15 +116,29 @@ impl Registrar {
         self.carry_out(Job::RemoveCheck(id)).await
     }
 
+    /// Takes a service or the node out of service, or back into it.
+    pub(crate) async fn maintain(
+        &self,
+        service: Option<ServiceId>,
+        enable: bool,
+        reason: &str,
+    ) -> Result<()> {
+        self.carry_out(if enable {
+            Job::BeginMaintenance(Box::new(maintenance::definition(service.as_ref(), reason)))
+        } else {
+            Job::EndMaintenance(service)
+        })
+        .await
+    }
+
     /// Keeps the last words of a check that only speaks when spoken to.
     pub(crate) async fn save_status(&self, id: CheckId, status: Status, output: String) -> Result<()> {
         self.carry_out(Job::SaveStatus { id, status, output }).await
     }
 
-    /// Brings in services that were saved before a restart. What cannot be brought in is logged
-    /// and kept.
-    pub(crate) async fn restore_services(&self, saved: Vec<SavedService>) {
-        for service in saved {
+    /// Brings in the services saved before a restart. What cannot be brought in is logged and kept.
+    pub(crate) async fn restore_services(&self, services: Vec<SavedService>) {
+        for service in services {
             let definition = Box::new(service.definition);
             let name = definition.name.clone();
             let prepared = Prepared::new();
@@ -133,21 +149,25 @@ impl Registrar {
         }
     }
 
-    /// Brings in checks that were saved before a restart, and what others last said. What a file
-    /// defines by now stays as it is.
-    pub(crate) async fn restore_checks(&self, saved: Vec<SavedCheck>) {
-        for check in saved {
+    /// Brings in the checks saved before a restart, and what checks said then. The services of
+    /// files must be there, since checks may belong to them; what files define stays as they say.
+    pub(crate) async fn restore_checks(&self, checks: Vec<SavedCheck>) {
+        for check in checks {
             let id = CheckId::from(check.id);
-            let is_in_file = self
+            let in_files = self
                 .local
                 .read(|state| state.check_definition(&id).is_some_and(|(_, origin)| origin == Origin::File));
-            if let Some(definition) = check.definition.filter(|_| !is_in_file) {
+            if let Some(definition) = check.definition.filter(|_| !in_files) {
                 let definition = Box::new(definition);
-                let job = Job::AddCheck {
-                    definition,
-                    origin: Origin::Api,
-                    prepared: Prepared::new(),
-                    last: check.last.clone(),
+                let job = if maintenance::is_definition(&definition) {
+                    Job::BeginMaintenance(definition)
+                } else {
+                    Job::AddCheck {
+                        definition,
+                        origin: Origin::Api,
+                        prepared: Prepared::new(),
+                        last: check.last.clone(),
+                    }
                 };
                 if let Err(error) = self.carry_out(job).await {
                     tracing::error!(check = %id, %error, "a saved check cannot be registered again");
@@ -286,6 +306,12 @@ impl Worker {
                 self.local.change(|state| state.remove_check(&id))?;
                 self.drop_checks(vec![id]).await
             }
+            Job::BeginMaintenance(definition) => self.begin_maintenance(*definition).await,
+            Job::EndMaintenance(service) => {
+                self.local.change(|state| state.end_maintenance(service.as_ref()))?;
+                let id = maintenance::check_id(service.as_ref());
+                self.forget(move |files| files.forget_check(&id)).await
+            }
             Job::SaveStatus { id, status, output } => self.save_status(id, status, output).await,
         }
     }
@@ -331,6 +357,16 @@ impl Worker {
         }
         let registered = self.local.change(|state| state.add_check(definition, origin))?;
         self.schedule(registered, origin, prepared).await
+    }
+
+    async fn begin_maintenance(&self, definition: CheckDefinition) -> Result<()> {
+        let service = Some(ServiceId::from(definition.service_id.as_str())).filter(|id| !id.is_empty());
+        if self.local.read(|state| state.in_maintenance(service.as_ref()))? {
+            return Ok(());
+        }
+        let (id, saved) = (maintenance::check_id(service.as_ref()), definition.clone());
+        self.save(move |files| files.save_check(&id, Some(&saved), None)).await?;
+        self.local.change(|state| state.begin_maintenance(definition))
     }
 
     async fn schedule(&self, registered: Registered, origin: Origin, mut prepared: Prepared) -> Result<()> {

@@ -129,3 +129,29 @@ fn a_reload_keeps_every_status() {
     eventually("the check runs on", || if target.hits() > hits + 1 { Ok(()) } else { Err(hits.to_string()) });
     assert_eq!(http.json("/v1/health/service/web?passing").as_array().map(Vec::len), Some(1));
 }
+
+#[test]
+fn maintenance_lasts_until_it_is_ended() {
+    let file = json!({"service": {"name": "filed", "port": 1}});
+    let mut agent = Agent::builder().file("filed.json", &file).start();
+    let http = agent.http();
+    let begin = |path: &str| assert_eq!(http.put(path, "").status, 200);
+    begin("/v1/agent/service/maintenance/filed?enable=true&reason=upgrade");
+    begin("/v1/agent/maintenance?enable=true");
+    let notes = |id: &str| http.json("/v1/agent/checks")[id]["Notes"].clone();
+    agent.write_file("more.hcl", "service {\n  name = \"hcl\"\n  port = 2\n}\n");
+    hang_up(&agent, "the files are read again", || services(&agent) == ["filed", "hcl"]);
+    assert_eq!(notes("_service_maintenance:filed"), "upgrade");
+
+    agent.kill();
+    agent.restart();
+    eventually("the maintenance is on again", || match notes("_service_maintenance:filed") {
+        Value::String(reason) if reason == "upgrade" => Ok(()),
+        other => Err(other.to_string()),
+    });
+    assert_eq!(http.put("/v1/agent/service/maintenance/filed?enable=false", "").status, 200);
+    assert_eq!(http.put("/v1/agent/maintenance?enable=false", "").status, 200);
+    agent.kill();
+    agent.restart();
+    assert_eq!(http.json("/v1/agent/checks"), json!({}));
+}

@@ -64,6 +64,8 @@ pub const ALL: &[Command] = commands! {
         flags [kv::PUT_FLAGS, flags::HTTP] => kv::put;
     ["leave"] "" "Leaves the cluster and stops the agent", example "leave",
         flags [flags::HTTP] => maintain::leave;
+    ["maint"] "" "Takes the node or a service out of service", example "maint -enable -reason=upgrade",
+        flags [maintain::FLAGS, flags::HTTP] => maintain::maint;
     ["members"] "" "Lists the members of the gossip pool", example "members -status=alive",
         flags [members::FLAGS, FORMAT, flags::HTTP] => members::list;
     ["reload"] "" "Has the agent read its configuration again", example "reload",

@@ -1,5 +1,8 @@
 //! The agent itself.
 
+use std::collections::BTreeMap;
+
+use lictor_model::check::Check;
 use lictor_model::local::Member;
 use serde_json::Value;
 
@@ -31,6 +34,39 @@ impl Client {
     pub async fn deregister_service(&self, id: &str) -> Result<(), Failure> {
         let path = format!("/v1/agent/service/deregister/{id}");
         self.put(&path, Parameters::default(), Vec::new()).await.map(drop)
+    }
+
+    /// The checks registered with the agent, by identifier.
+    ///
+    /// # Errors
+    /// See [`Failure`].
+    pub async fn agent_checks(&self) -> Result<BTreeMap<String, Check>, Failure> {
+        self.get("/v1/agent/checks", Parameters::default()).await?.json()
+    }
+
+    /// The name of the agent's node.
+    ///
+    /// # Errors
+    /// See [`Failure`].
+    pub async fn node_name(&self) -> Result<String, Failure> {
+        let document: Value = self.get("/v1/agent/self", Parameters::default()).await?.json()?;
+        let name = document.pointer("/Config/NodeName").and_then(Value::as_str);
+        name.map(str::to_owned).ok_or_else(|| Failure::Garbled("it does not name its node".to_owned()))
+    }
+
+    /// Takes a service, or the node, out of service for a reason, or back into it without one.
+    ///
+    /// # Errors
+    /// See [`Failure`].
+    pub async fn maintain(&self, service: Option<&str>, reason: Option<&str>) -> Result<(), Failure> {
+        let path = match service {
+            Some(id) => format!("/v1/agent/service/maintenance/{id}"),
+            None => "/v1/agent/maintenance".to_owned(),
+        };
+        let parameters = Parameters::default()
+            .value("enable", reason.is_some())
+            .unless_empty("reason", reason.unwrap_or_default());
+        self.put(&path, parameters, Vec::new()).await.map(drop)
     }
 
     /// Has the agent read its configuration again.

@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 
 use axum::body::Body;
-use axum::http::Response;
+use axum::http::{Response, StatusCode};
 use lictor_model::check::Status;
 use lictor_model::definition::decode::{self as definition, Spelling};
 use lictor_model::local::{LocalAnswer, LocalRequest};
 use lictor_model::service::{Service, ServiceAddress, Weights};
 use lictor_model::{CheckId, ServiceId, version as release};
+use lictor_telemetry::log;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -54,7 +55,7 @@ pub(crate) async fn members(call: Call) -> Result<Response<Body>, Failure> {
 /// A service as its own agent shows it.
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
-struct OwnService<'a> {
+pub(crate) struct OwnService<'a> {
     #[serde(rename = "ID")]
     id: &'a str,
     service: &'a str,
@@ -72,7 +73,7 @@ struct OwnService<'a> {
 }
 
 impl<'a> OwnService<'a> {
-    fn new(service: &'a Service, content_hash: Option<&'a str>, call: &'a Call) -> Self {
+    pub(crate) fn new(service: &'a Service, content_hash: Option<&'a str>, call: &'a Call) -> Self {
         Self {
             id: service.id.as_str(),
             service: service.name.as_str(),
@@ -184,6 +185,27 @@ pub(crate) async fn check_update(call: Call) -> Result<Response<Body>, Failure> 
     done(&call, LocalRequest::UpdateCheck { id, status, output: update.output }).await
 }
 
+pub(crate) async fn host(call: Call) -> Result<Response<Body>, Failure> {
+    document(&call, LocalRequest::Host).await
+}
+
+pub(crate) async fn join(call: Call) -> Result<Response<Body>, Failure> {
+    let wan = call.params.get("wan") == "1";
+    done(&call, LocalRequest::Join { address: call.rest.clone(), wan }).await
+}
+
+pub(crate) async fn force_leave(call: Call) -> Result<Response<Body>, Failure> {
+    done(&call, LocalRequest::ForceLeave { name: call.rest.clone() }).await
+}
+
+pub(crate) async fn monitor(call: Call) -> Result<Response<Body>, Failure> {
+    let level = call.params.get("loglevel");
+    if !level.is_empty() && log::level(level).is_err() {
+        return Err(Failure::bad_request(format!("Unknown log level: {level}")));
+    }
+    Err(Failure::new(StatusCode::NOT_IMPLEMENTED, "this build does not stream its log"))
+}
+
 pub(crate) async fn reload(call: Call) -> Result<Response<Body>, Failure> {
     done(&call, LocalRequest::Reload).await
 }
@@ -192,7 +214,7 @@ pub(crate) async fn leave(call: Call) -> Result<Response<Body>, Failure> {
     done(&call, LocalRequest::Leave).await
 }
 
-async fn done(call: &Call, request: LocalRequest) -> Result<Response<Body>, Failure> {
+pub(crate) async fn done(call: &Call, request: LocalRequest) -> Result<Response<Body>, Failure> {
     match call.agent(request).await? {
         LocalAnswer::Done => Ok(respond::done()),
         _ => Err(Failure::mismatch()),

@@ -6,7 +6,9 @@
 //! [`failure`] every error into a status. Nothing here knows the store, Raft or a check, and
 //! nothing here may block.
 
+mod acl;
 mod agent;
+mod agent_health;
 mod call;
 mod catalog;
 mod connect;

@@ -50,9 +50,8 @@ impl Params {
             return Ok(false);
         }
         match self.get(name) {
-            "" | "1" | "t" | "T" | "true" | "TRUE" | "True" => Ok(true),
-            "0" | "f" | "F" | "false" | "FALSE" | "False" => Ok(false),
-            _ => Err(Failure::bad_request(format!("Invalid value for ?{name}"))),
+            "" => Ok(true),
+            word => boolean(word).ok_or_else(|| Failure::bad_request(format!("Invalid value for ?{name}"))),
         }
     }
 
@@ -118,6 +117,15 @@ impl Params {
             datacenter: self.datacenter(),
             near: self.get("near").to_owned(),
         })
+    }
+}
+
+/// Yes or no in one of Go's spellings.
+pub(crate) fn boolean(word: &str) -> Option<bool> {
+    match word {
+        "1" | "t" | "T" | "true" | "TRUE" | "True" => Some(true),
+        "0" | "f" | "F" | "false" | "FALSE" | "False" => Some(false),
+        _ => None,
     }
 }
 

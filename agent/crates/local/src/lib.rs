@@ -8,6 +8,9 @@
 //! Nothing here runs a check or talks to a server.
 
 mod handle;
+mod health;
+pub mod maintenance;
+mod naming;
 pub mod persist;
 mod state;
 pub mod sync;

@@ -12,6 +12,8 @@ use lictor_model::service::Service;
 use lictor_model::{CheckId, Datacenter, Error, NodeId, NodeName, Result, ServiceId, duration};
 use lictor_sys::clock::Moment;
 
+use crate::naming::{kind_of, named_checks, unknown_check, unknown_service, unless_zero};
+
 /// Who this agent is.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Identity {
@@ -238,10 +240,10 @@ impl LocalState {
                 .checks
                 .iter()
                 .filter(|(check, own)| {
-                    // What came over the API is not for files to take away.
-                    let is_replaced = origin == Origin::Api || own.origin == Origin::File;
-                    let is_named = named.iter().any(|(named, ..)| named == *check);
-                    own.check.service_id == id && is_replaced && !is_named
+                    // Files replace what files say; what came over the API outlives a reload.
+                    own.check.service_id == id
+                        && (origin == Origin::Api || own.origin == Origin::File)
+                        && !named.iter().any(|(named, ..)| named == *check)
                 })
                 .map(|(check, _)| check.clone())
                 .collect();
@@ -303,10 +305,7 @@ impl LocalState {
     /// [`NotFound`](lictor_model::Code::NotFound).
     pub fn remove_service(&mut self, id: &ServiceId) -> Result<Vec<CheckId>> {
         if self.services.remove(id).is_none() {
-            return Err(Error::not_found(format!(
-                "Unknown service ID {:?}. Ensure that the service ID is passed, not the service name.",
-                id.as_str()
-            )));
+            return Err(unknown_service(id));
         }
         let version = self.next_version();
         let checks: Vec<CheckId> = self
@@ -361,7 +360,12 @@ impl LocalState {
         Ok((id, Some(Arc::clone(service))))
     }
 
-    fn blank_check(&self, id: CheckId, definition: &CheckDefinition, service: Option<&Service>) -> Check {
+    pub(crate) fn blank_check(
+        &self,
+        id: CheckId,
+        definition: &CheckDefinition,
+        service: Option<&Service>,
+    ) -> Check {
         Check {
             node: self.identity.name.clone(),
             id,
@@ -374,7 +378,7 @@ impl LocalState {
         }
     }
 
-    fn put_check(
+    pub(crate) fn put_check(
         &mut self,
         mut check: Check,
         definition: CheckDefinition,
@@ -430,7 +434,7 @@ impl LocalState {
         if self.drop_check(id) { Ok(()) } else { Err(unknown_check(id)) }
     }
 
-    fn drop_check(&mut self, id: &CheckId) -> bool {
+    pub(crate) fn drop_check(&mut self, id: &CheckId) -> bool {
         let version = self.next_version();
         let existed = self.checks.remove(id).is_some();
         if existed {
@@ -520,43 +524,4 @@ impl LocalState {
         self.version += 1;
         self.version
     }
-}
-
-fn unknown_check(id: &CheckId) -> Error {
-    Error::not_found(format!(
-        "Unknown check ID {:?}. Ensure that the check ID is passed, not the check name.",
-        id.as_str()
-    ))
-}
-
-fn unless_zero(length: Duration) -> String {
-    if length.is_zero() { String::new() } else { duration::format(length) }
-}
-
-/// The checks of a service's definition with their identifiers and names: one alone is
-/// `service:<id>`, several are numbered.
-fn named_checks(definition: &ServiceDefinition, id: &ServiceId) -> Vec<(CheckId, String, CheckDefinition)> {
-    let count = definition.all_checks().count();
-    definition
-        .all_checks()
-        .enumerate()
-        .map(|(position, check)| {
-            let check_id = match check.given_id() {
-                "" if count == 1 => CheckId::from(format!("service:{id}")),
-                "" => CheckId::from(format!("service:{id}:{}", position + 1)),
-                given => CheckId::from(given),
-            };
-            let name = if check.name.is_empty() {
-                format!("Service '{}' check", definition.name)
-            } else {
-                check.name.clone()
-            };
-            (check_id, name, check.clone())
-        })
-        .collect()
-}
-
-/// The word that the HTTP API shows for a check's kind.
-fn kind_of(definition: &CheckDefinition) -> &'static str {
-    definition.kinds().first().copied().unwrap_or_default()
 }

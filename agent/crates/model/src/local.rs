@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::check::{Check, Status};
 use crate::definition::{CheckDefinition, ServiceDefinition};
 use crate::filter::Filter;
-use crate::ids::{CheckId, Datacenter, ServiceId};
+use crate::ids::{CheckId, Datacenter, ServiceId, ServiceName};
 use crate::probe::ProbeFacts;
 use crate::service::Service;
 
@@ -72,6 +72,34 @@ pub enum LocalRequest {
         /// What to say about it.
         output: String,
     },
+    /// Take a service or the node out of service, or back into it → [`LocalAnswer::Done`].
+    Maintain {
+        /// The service; the whole node if absent.
+        service: Option<ServiceId>,
+        /// Whether the maintenance begins.
+        enable: bool,
+        /// Why; a default text if empty.
+        reason: String,
+    },
+    /// How services are, the node's checks included → [`LocalAnswer::Health`].
+    Health {
+        /// Which of them.
+        selector: ServiceSelector,
+    },
+    /// What it runs on → [`LocalAnswer::Document`].
+    Host,
+    /// Meet another member, and through it everyone else → [`LocalAnswer::Done`].
+    Join {
+        /// A host with or without a port; the agent's own gossip port if without.
+        address: String,
+        /// Whether the pool between datacenters is meant.
+        wan: bool,
+    },
+    /// Have everyone see a failed member as left → [`LocalAnswer::Done`].
+    ForceLeave {
+        /// Its name.
+        name: String,
+    },
     /// Read the configuration files again → [`LocalAnswer::Done`].
     Reload,
     /// Leave the cluster and stop → [`LocalAnswer::Done`].
@@ -114,6 +142,8 @@ pub enum LocalAnswer {
     },
     /// Checks by identifier.
     Checks(BTreeMap<CheckId, LocalCheck>),
+    /// How each of the services is.
+    Health(Vec<ServiceHealth>),
     /// The leader's RPC address, if one is known.
     Leader(Option<SocketAddr>),
     /// RPC addresses of all peers.
@@ -133,6 +163,53 @@ pub struct LocalCheck {
     /// The program behind it and what that may do; absent for checks that run none.
     #[serde(rename = "Program", skip_serializing_if = "Option::is_none")]
     pub probe: Option<ProbeFacts>,
+}
+
+/// Which services of this agent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ServiceSelector {
+    /// The one with this identifier.
+    Id(ServiceId),
+    /// All with this name.
+    Name(ServiceName),
+}
+
+/// How a service of this agent is.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ServiceHealth {
+    /// The service.
+    pub service: Arc<Service>,
+    /// Its checks and those of the node.
+    pub checks: Vec<Check>,
+    /// What they come to.
+    pub health: Health,
+}
+
+/// What several checks come to. The order is from good to bad.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Health {
+    /// All of them pass.
+    #[default]
+    Passing,
+    /// One warns.
+    Warning,
+    /// One is critical.
+    Critical,
+    /// Somebody has taken it out of service.
+    Maintenance,
+}
+
+impl Health {
+    /// The word the HTTP API uses.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Passing => "passing",
+            Self::Warning => "warning",
+            Self::Critical => "critical",
+            Self::Maintenance => "maintenance",
+        }
+    }
 }
 
 /// A member of the gossip pool.

@@ -5,9 +5,10 @@
 //! knows nothing of service discovery and must never hold state of its own.
 //!
 //! Start with [`clock::Clock`]; [`mod@file`] is about files that must survive a crash, [`net`] about
-//! sockets, [`random`] about seeds and jitter.
+//! sockets, [`host`] about the machine, [`random`] about seeds and jitter.
 
 pub mod clock;
 pub mod file;
+pub mod host;
 pub mod net;
 pub mod random;

@@ -1,7 +1,7 @@
 //! Sockets with the options the agent wants.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
@@ -72,11 +72,27 @@ pub fn private_ipv4() -> io::Result<Vec<std::net::Ipv4Addr>> {
     let mut found: Vec<std::net::Ipv4Addr> = if_addrs::get_if_addrs()?
         .into_iter()
         .filter_map(|interface| match interface.ip() {
-            std::net::IpAddr::V4(address) if address.is_private() => Some(address),
+            IpAddr::V4(address) if address.is_private() => Some(address),
             _ => None,
         })
         .collect();
     found.sort_unstable();
     found.dedup();
     Ok(found)
+}
+
+/// The addresses of a host, written with or without a port.
+///
+/// # Errors
+/// If it is no address and no name that resolves to one.
+pub async fn resolve(host: &str, default_port: u16) -> io::Result<Vec<SocketAddr>> {
+    if let Ok(address) = host.parse::<SocketAddr>() {
+        return Ok(vec![address]);
+    }
+    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    if let Ok(address) = bare.parse::<IpAddr>() {
+        return Ok(vec![SocketAddr::new(address, default_port)]);
+    }
+    let with_port = if host.contains(':') { host.to_owned() } else { format!("{host}:{default_port}") };
+    Ok(tokio::net::lookup_host(with_port).await?.collect())
 }

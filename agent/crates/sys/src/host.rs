@@ -1,0 +1,79 @@
+//! What the agent runs on, as Linux tells it in `/proc`. What cannot be read is left blank.
+
+use std::fs;
+
+/// The machine.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Host {
+    /// Its name.
+    pub name: String,
+    /// The release of its kernel.
+    pub kernel: String,
+    /// For how many seconds it is up.
+    pub uptime: u64,
+    /// The models of its processors, one for each core.
+    pub processors: Vec<String>,
+    /// Its memory.
+    pub memory: Memory,
+}
+
+/// Memory, in bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Memory {
+    /// All there is.
+    pub total: u64,
+    /// What programs could still get.
+    pub available: u64,
+    /// What nothing uses at all.
+    pub free: u64,
+}
+
+/// Looks at the machine. It reads files, though none on a disk.
+#[must_use]
+pub fn look() -> Host {
+    let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
+    let line = |path: &str| read(path).trim().to_owned();
+    let uptime = read("/proc/uptime");
+    Host {
+        name: line("/proc/sys/kernel/hostname"),
+        kernel: line("/proc/sys/kernel/osrelease"),
+        uptime: uptime.split('.').next().and_then(|seconds| seconds.parse().ok()).unwrap_or_default(),
+        processors: processors(&read("/proc/cpuinfo")),
+        memory: memory(&read("/proc/meminfo")),
+    }
+}
+
+fn processors(cpuinfo: &str) -> Vec<String> {
+    let mut found: Vec<String> = Vec::new();
+    for (key, value) in cpuinfo.lines().filter_map(|line| line.split_once(':')) {
+        match (key.trim(), found.last_mut()) {
+            ("processor", _) => found.push(String::new()),
+            ("model name", Some(model)) => value.trim().clone_into(model),
+            _ => {}
+        }
+    }
+    found
+}
+
+fn memory(meminfo: &str) -> Memory {
+    let bytes = |wanted: &str| {
+        let line = meminfo.lines().find_map(|line| line.strip_prefix(wanted)?.strip_prefix(':'));
+        let kilobytes = line.and_then(|rest| rest.split_whitespace().next()?.parse::<u64>().ok());
+        kilobytes.unwrap_or_default().saturating_mul(1024)
+    };
+    Memory { total: bytes("MemTotal"), available: bytes("MemAvailable"), free: bytes("MemFree") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn figures_are_read_and_gaps_are_blank() {
+        let memory = memory("MemTotal:  16 kB\nMemFree:  1 kB\nMemAvailable: 8 kB\n");
+        assert_eq!(memory, Memory { total: 16384, available: 8192, free: 1024 });
+        assert_eq!(super::memory(""), Memory::default());
+        let cpuinfo = "processor\t: 0\nmodel name\t: A: b\n\nprocessor\t: 1\n";
+        assert_eq!(processors(cpuinfo), ["A: b", ""]);
+    }
+}
