@@ -1,8 +1,9 @@
 //! Puts one agent together and takes it apart again.
 //!
 //! The order of the start: what can fail for the operator's sake first (identity, sockets), then
-//! the edges, so that requests are answered while the rest starts, then the log, and what needs
-//! it. The end goes the other way round: no new requests, no new runs, then gossip, then the log.
+//! what was saved and what files define, then the edges, so that requests are answered while the
+//! log is read, then the log and what needs it. The end goes the other way round: no new requests,
+//! no new runs, then gossip, then the log.
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
