@@ -103,8 +103,12 @@ impl Agent {
 
         let local = Local::new(LocalState::new(identity.clone(), config.check_update_interval));
         let sandbox = Arc::new(Sandbox::new(sandbox_config(&config)));
-        let reporter: Arc<dyn Reporter> =
-            Arc::new(ToLocal { local: local.clone(), clock: Arc::clone(&clock) });
+        let keeper = Arc::new(OnceLock::new());
+        let reporter: Arc<dyn Reporter> = Arc::new(ToLocal {
+            local: local.clone(),
+            clock: Arc::clone(&clock),
+            registrar: Arc::clone(&keeper),
+        });
         let runner: Arc<dyn CheckRunner> = Arc::clone(&sandbox) as _;
         let (scheduler, scheduling) = Scheduler::start(runner, reporter, Arc::clone(&clock), stop.clone());
         tasks.spawn(scheduling);
@@ -117,6 +121,8 @@ impl Agent {
             stop.clone(),
         );
         tasks.spawn(registering);
+        // This is the only place that sets it.
+        let _ = keeper.set(registrar.clone());
         let (orders, receive_orders) = mpsc::channel(ORDERS);
         let backend = Arc::new(AgentBackend {
             local: local.clone(),

@@ -136,6 +136,14 @@ impl Registrar {
         self.carry_out(Job::SaveStatus { id, status, output }).await
     }
 
+    /// The same for who cannot wait. A queue that is full leaves the words that were kept before.
+    pub(crate) fn note_status(&self, id: CheckId, status: Status, output: String) {
+        let (done, _) = oneshot::channel();
+        if self.jobs.try_send((Job::SaveStatus { id, status, output }, done)).is_err() {
+            tracing::warn!("the last words of a check could not be kept");
+        }
+    }
+
     /// Brings in the services saved before a restart. What cannot be brought in is logged and kept.
     pub(crate) async fn restore_services(&self, services: Vec<SavedService>) {
         for service in services {

@@ -1,6 +1,6 @@
 //! Carries what checks say to the local state.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use lictor_checks::Reporter;
 use lictor_local::Local;
@@ -9,9 +9,13 @@ use lictor_model::check::Status;
 use lictor_model::probe::ProbeFacts;
 use lictor_sys::clock::Clock;
 
+use crate::registrar::Registrar;
+
 pub(crate) struct ToLocal {
     pub(crate) local: Local,
     pub(crate) clock: Arc<dyn Clock>,
+    /// Keeps what must survive a restart, once it is there.
+    pub(crate) registrar: Arc<OnceLock<Registrar>>,
 }
 
 impl ToLocal {
@@ -39,6 +43,10 @@ impl Reporter for ToLocal {
 
     fn expired(&self, id: &CheckId) {
         let output = self.local.read(|state| state.expired_output(id));
-        self.update(id, Some(Status::Critical), output);
+        self.update(id, Some(Status::Critical), output.clone());
+        // Otherwise a service that died would pass again after a restart, as it last said itself.
+        if let Some(registrar) = self.registrar.get() {
+            registrar.note_status(id.clone(), Status::Critical, output);
+        }
     }
 }

@@ -53,6 +53,22 @@ fn registrations_survive_and_files_rule_their_own() {
 }
 
 #[test]
+fn a_service_that_stopped_reporting_does_not_pass_again_after_a_restart() {
+    let mut agent = Agent::builder().start();
+    let http = agent.http();
+    let service = json!({"Name": "mortal", "Check": {"CheckID": "beat", "TTL": "1s"}});
+    http.put_json("/v1/agent/service/register", &service);
+    assert_eq!(http.put("/v1/agent/check/pass/beat?note=fine", "").status, 200);
+    let status = |agent: &Agent| agent.http().json("/v1/agent/checks")["beat"]["Status"].clone();
+    eventually("its time is over", || {
+        if status(&agent) == "critical" { Ok(()) } else { Err("it still passes".to_owned()) }
+    });
+    agent.stop(Signal::TERM);
+    agent.restart();
+    assert_eq!(status(&agent), "critical");
+}
+
+#[test]
 fn a_file_removed_while_the_agent_was_down_takes_its_services_along() {
     let file = json!({"service": {"name": "filed", "port": 1}});
     let mut agent = Agent::builder().file("filed.json", &file).start();

@@ -503,6 +503,8 @@ impl LocalState {
     pub fn expired_output(&self, id: &CheckId) -> String {
         match self.check(id).map(|check| check.output.as_str()) {
             None | Some("") => "TTL expired".to_owned(),
+            // It has been restored after a restart, or nobody has reported since.
+            Some(last) if last.starts_with("TTL expired") => last.to_owned(),
             Some(last) => format!("TTL expired (last output before timeout follows): {last}"),
         }
     }
