@@ -22,7 +22,7 @@ use lictor_model::probe::CheckRunner;
 use lictor_model::seam::Backend;
 use lictor_model::{Error, Result};
 use lictor_sandbox::{Bounds, ExecPolicy, Sandbox, SandboxConfig};
-use lictor_server::{Server, Settings as ServerSettings, duties};
+use lictor_server::{Server, Settings as ServerSettings, duties, sessions};
 use lictor_store::Store;
 use lictor_sys::clock::{Clock, SystemClock};
 use lictor_sys::{file, net};
@@ -143,11 +143,12 @@ impl Agent {
         registrar.restore_services(saved.services).await;
         registrar.apply_files(&config).await.map_err(|error| StartError(error.message))?;
         registrar.restore_checks(saved.checks).await;
-        listeners.serve(&config, &backend, &clock, &stop_edges, &mut tasks);
+        listeners.serve(&config, identity.name.as_str(), &backend, &clock, &stop_edges, &mut tasks);
         let mut consensus = None;
         if config.server {
             let (opened, server) = open_server(&config, &identity, server_address, &stop).await?;
             tasks.spawn(duties::run(Arc::clone(&server), Arc::clone(&gossip), stop.clone()));
+            tasks.spawn(sessions::run(Arc::clone(&server), stop.clone()));
             tasks.spawn(log_leadership(Arc::clone(&opened), stop.clone()));
             // This is the only place that sets it.
             let _ = backend.server.set(server);
@@ -279,6 +280,7 @@ impl Listeners {
     fn serve(
         self,
         config: &RuntimeConfig,
+        node: &str,
         backend: &Arc<AgentBackend>,
         clock: &Arc<dyn Clock>,
         stop: &CancellationToken,
@@ -286,8 +288,10 @@ impl Listeners {
     ) {
         let settings = lictor_http::Settings {
             datacenter: config.datacenter.clone(),
+            node: node.to_owned(),
             pretty: config.dev,
             kv_max_value: config.kv_max_value_size,
+            txn_max_request: config.txn_max_request,
             ..lictor_http::Settings::default()
         };
         let router = lictor_http::router(Arc::clone(backend) as _, settings);
@@ -385,6 +389,7 @@ async fn open_server(
         datacenter: identity.datacenter.clone(),
         default_query_time: config.default_query_time,
         max_query_time: config.max_query_time,
+        session_ttl_min: config.session_ttl_min,
         hold_timeout: HOLD_TIMEOUT,
     };
     let server = Arc::new(Server::new(settings, Arc::clone(&consensus), store, stop.clone()));

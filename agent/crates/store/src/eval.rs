@@ -3,6 +3,7 @@
 mod catalog;
 mod health;
 mod kv;
+mod session;
 
 use lictor_acl::Authorizer;
 use lictor_model::query::{Answer, Query};
@@ -40,6 +41,10 @@ pub fn eval(snapshot: &Snapshot, query: &Query, authorizer: &Authorizer) -> Resu
         Query::ServiceChecks { service, selector } => view.service_checks(service, selector),
         Query::NodeChecks { node, filter } => view.node_checks(node, filter),
         Query::ChecksInState { state, selector } => view.checks_in_state(state, selector),
+        Query::Session(id) => Ok(view.session(id)),
+        Query::Sessions => Ok(view.sessions()),
+        Query::NodeSessions(node) => Ok(view.node_sessions(node)),
+        Query::Transaction(operations) => Ok(view.transaction(operations)),
     }
 }
 
