@@ -9,7 +9,8 @@ use lictor_model::version;
 /// Prints who this agent is and where it listens.
 pub(crate) fn print(config: &RuntimeConfig, identity: &Identity) {
     let port = |port: Option<u16>| port.map_or(-1, i32::from);
-    let clients: Vec<String> = config.http_addrs.iter().map(ToString::to_string).collect();
+    let paths = config.http.sockets.iter().map(|path| format!("unix://{}", path.display()));
+    let clients: Vec<String> = config.http.addrs.iter().map(ToString::to_string).chain(paths).collect();
     let ports = &config.ports;
     let banner = format!(
         "==> Starting Consul agent...\n\

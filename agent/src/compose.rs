@@ -14,7 +14,6 @@ use std::time::Duration;
 use lictor_checks::{Reporter, Scheduler};
 use lictor_config::{RuntimeConfig, ScriptChecks, Sources};
 use lictor_consensus::{Consensus, Options as RaftOptions, PeerInfo, Storage};
-use lictor_dns::Sockets;
 use lictor_gossip::{Gossip, MemberEvent, Options as GossipOptions};
 use lictor_local::persist::{Files, Saved};
 use lictor_local::{Identity, Local, LocalState};
@@ -25,14 +24,15 @@ use lictor_sandbox::{Bounds, ExecPolicy, Sandbox, SandboxConfig};
 use lictor_server::{Server, Settings as ServerSettings, duties, sessions};
 use lictor_store::Store;
 use lictor_sys::clock::{Clock, SystemClock};
-use lictor_sys::{file, net};
-use tokio::net::TcpListener;
+use lictor_sys::file;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::StartError;
 use crate::backend::{AgentBackend, Order};
+use crate::cache::Cache;
+use crate::edges::Listeners;
 use crate::registrar::Registrar;
 use crate::reporter::ToLocal;
 use crate::signals::{Signals, Told};
@@ -43,8 +43,6 @@ use crate::{banner, identity};
 const HOLD_TIMEOUT: Duration = Duration::from_secs(7);
 /// How long the tasks of the agent may take to end.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(3);
-/// How many sockets share the DNS load.
-const DNS_SOCKETS: usize = 2;
 /// How many orders may wait.
 const ORDERS: usize = 16;
 
@@ -65,6 +63,7 @@ pub struct Agent {
     sources: Sources,
     backend: Arc<AgentBackend>,
     consensus: Option<Arc<Consensus>>,
+    cache: Arc<Cache>,
     tasks: JoinSet<()>,
     /// Ends the edges.
     stop_edges: CancellationToken,
@@ -143,7 +142,9 @@ impl Agent {
         registrar.restore_services(saved.services).await;
         registrar.apply_files(&config).await.map_err(|error| StartError(error.message))?;
         registrar.restore_checks(saved.checks).await;
-        listeners.serve(&config, identity.name.as_str(), &backend, &clock, &stop_edges, &mut tasks);
+        let cache = Arc::new(Cache::new(Arc::clone(&backend) as _, stop_edges.clone()));
+        let edges: Arc<dyn Backend> = Arc::clone(&cache) as _;
+        listeners.serve(&config, identity.name.as_str(), &edges, &clock, &stop_edges, &mut tasks)?;
         let mut consensus = None;
         if config.server {
             let (opened, server) = open_server(&config, &identity, server_address, &stop).await?;
@@ -167,12 +168,12 @@ impl Agent {
                 .map_err(|error| StartError::new(format!("pid_file {}", path.display()), error))?;
         }
         tracing::info!("Consul agent running!");
-        let agent = Self { config, sources, backend, consensus, tasks, stop_edges, stop };
+        let agent = Self { config, sources, backend, consensus, cache, tasks, stop_edges, stop };
         Ok((agent, receive_orders))
     }
 
     /// Waits until the agent is told to end, and reloads whenever it is told to.
-    pub async fn until_told(&self, signals: &mut Signals, mut orders: mpsc::Receiver<Order>) -> Ending {
+    pub async fn until_told(&mut self, signals: &mut Signals, mut orders: mpsc::Receiver<Order>) -> Ending {
         loop {
             tokio::select! {
                 told = signals.next() => {
@@ -200,18 +201,16 @@ impl Agent {
                     }
                     None => return Ending::Broken,
                 },
-                why = self.broken() => {
+                why = broken(self.consensus.as_ref()) => {
                     tracing::error!(%why, "the agent cannot go on");
                     return Ending::Broken;
                 }
+                Some(ended) = self.tasks.join_next() => {
+                    let why = ended.err().map_or_else(|| "it returned".to_owned(), |error| error.to_string());
+                    tracing::error!(%why, "a task of the agent ended, and it cannot go on without");
+                    return Ending::Broken;
+                }
             }
-        }
-    }
-
-    async fn broken(&self) -> String {
-        match &self.consensus {
-            Some(consensus) => consensus.fatal().await,
-            None => std::future::pending().await,
         }
     }
 
@@ -238,6 +237,7 @@ impl Agent {
             tracing::warn!("some tasks did not end in time");
         }
         self.tasks.shutdown().await;
+        self.cache.shutdown().await;
         self.backend.sandbox.shutdown().await;
         self.backend.gossip.shutdown().await;
         if let Some(consensus) = &self.consensus {
@@ -252,69 +252,12 @@ impl Agent {
     }
 }
 
-/// The sockets of the edges.
-struct Listeners {
-    http: Vec<TcpListener>,
-    dns: Vec<Sockets>,
-    serf: SocketAddr,
-    server_port: u16,
-}
-
-impl Listeners {
-    fn bind(config: &RuntimeConfig) -> Result<Self, StartError> {
-        let mut http = Vec::new();
-        let mut dns = Vec::new();
-        for at in addresses(&config.http_addrs, config.ports.http) {
-            http.push(net::listen_tcp(at).map_err(|error| StartError::new(format!("http on {at}"), error))?);
-        }
-        for at in addresses(&config.dns_addrs, config.ports.dns) {
-            dns.push(
-                Sockets::bind(at, DNS_SOCKETS)
-                    .map_err(|error| StartError::new(format!("dns on {at}"), error))?,
-            );
-        }
-        let serf = SocketAddr::new(config.bind_addr, config.ports.serf_lan.unwrap_or_default());
-        Ok(Self { http, dns, serf, server_port: config.ports.server.unwrap_or_default() })
+/// Why the log cannot go on, once it cannot.
+async fn broken(consensus: Option<&Arc<Consensus>>) -> String {
+    match consensus {
+        Some(consensus) => consensus.fatal().await,
+        None => std::future::pending().await,
     }
-
-    fn serve(
-        self,
-        config: &RuntimeConfig,
-        node: &str,
-        backend: &Arc<AgentBackend>,
-        clock: &Arc<dyn Clock>,
-        stop: &CancellationToken,
-        tasks: &mut JoinSet<()>,
-    ) {
-        let settings = lictor_http::Settings {
-            datacenter: config.datacenter.clone(),
-            node: node.to_owned(),
-            pretty: config.dev,
-            kv_max_value: config.kv_max_value_size,
-            txn_max_request: config.txn_max_request,
-            ..lictor_http::Settings::default()
-        };
-        let router = lictor_http::router(Arc::clone(backend) as _, settings);
-        for listener in self.http {
-            tasks.spawn(lictor_http::serve(listener, router.clone(), stop.clone()));
-        }
-        for sockets in self.dns {
-            let settings = lictor_dns::Settings {
-                datacenter: config.datacenter.clone(),
-                domain: config.domain.clone(),
-                alt_domain: config.alt_domain.clone(),
-                only_passing: config.dns_only_passing,
-                udp_answer_limit: config.dns_udp_answer_limit,
-                node_meta_txt: config.dns_node_meta_txt,
-            };
-            let (backend, clock) = (Arc::clone(backend) as _, Arc::clone(clock));
-            tasks.spawn(lictor_dns::serve(sockets, settings, backend, clock, stop.clone()));
-        }
-    }
-}
-
-fn addresses(hosts: &[IpAddr], port: Option<u16>) -> Vec<SocketAddr> {
-    port.map(|port| hosts.iter().map(|host| SocketAddr::new(*host, port)).collect()).unwrap_or_default()
 }
 
 fn start_gossip(

@@ -7,8 +7,10 @@
 
 pub mod backend;
 mod banner;
+mod cache;
 pub mod compose;
 mod describe;
+mod edges;
 mod identity;
 mod registrar;
 mod reporter;
@@ -38,7 +40,7 @@ pub async fn run(config: RuntimeConfig, sources: lictor_config::Sources) -> Resu
     let level = lictor_telemetry::log::level(&config.log_level).map_err(StartError)?;
     lictor_telemetry::log::start(level, config.log_json);
     let mut signals = signals::Signals::new().map_err(|error| StartError::new("signals", error))?;
-    let (agent, orders) = compose::Agent::start(config, sources).await?;
+    let (mut agent, orders) = compose::Agent::start(config, sources).await?;
     let ending = agent.until_told(&mut signals, orders).await;
     Ok(agent.stop(ending).await)
 }

@@ -219,7 +219,7 @@ impl Response {
     /// # Panics
     /// If it is not.
     #[track_caller]
-    #[must_use]
+    #[allow(clippy::must_use_candidate, clippy::return_self_not_must_use, reason = "called for the panic")]
     pub fn ok(self) -> Self {
         assert!(self.status == 200, "expected 200, got {}: {}", self.status, self.text());
         self

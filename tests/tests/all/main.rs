@@ -16,6 +16,7 @@ mod blocking;
 mod cli;
 mod directions;
 mod durability;
+mod edges;
 mod locks;
 mod quickstart;
 mod reload;

@@ -27,7 +27,7 @@ const PARAMETER: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(
 /// Where to send requests, and on whose behalf.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
-    /// `host:port`, or a URL.
+    /// `host:port`, an `http` URL, or `unix://` and a path.
     pub address: String,
     /// The secret of a token; empty for none.
     pub token: String,
@@ -123,20 +123,22 @@ impl Client {
     /// # Errors
     /// If the address is none that requests can be sent to.
     pub fn new(options: Options) -> Result<Self, Failure> {
+        let mut builder = reqwest::Client::builder().no_proxy().timeout(TIMEOUT);
         let base = match options.address.split_once("://") {
             Some(("http", _)) => options.address.trim_end_matches('/').to_owned(),
+            Some(("unix", path)) => {
+                builder = builder.unix_socket(path);
+                // Whoever answers at the path answers for any host.
+                "http://127.0.0.1".to_owned()
+            }
             Some((scheme, _)) => {
                 return Err(Failure::Garbled(format!(
-                    "{scheme}:// addresses are not part of this build; use http://host:port"
+                    "{scheme}:// addresses are not part of this build; use http://host:port or unix:///path"
                 )));
             }
             None => format!("http://{}", options.address),
         };
-        let http = reqwest::Client::builder()
-            .no_proxy()
-            .timeout(TIMEOUT)
-            .build()
-            .map_err(|error| Failure::Garbled(error.to_string()))?;
+        let http = builder.build().map_err(|error| Failure::Garbled(error.to_string()))?;
         Ok(Self { options, base, http })
     }
 

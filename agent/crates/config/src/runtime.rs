@@ -1,5 +1,6 @@
 //! The configuration the agent starts from.
 
+mod http;
 mod read;
 
 use std::collections::BTreeMap;
@@ -11,6 +12,8 @@ use lictor_model::definition::{CheckDefinition, ServiceDefinition, decode};
 use serde_json::{Value, json};
 
 use read::Reader;
+
+pub use http::HttpConfig;
 
 /// Which port each listener has; absent: it is off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,8 +72,8 @@ pub struct RuntimeConfig {
     pub bind_addr: IpAddr,
     /// Address that others use for them; derived from the machine's if absent.
     pub advertise_addr: Option<IpAddr>,
-    /// Addresses for HTTP.
-    pub http_addrs: Vec<IpAddr>,
+    /// The HTTP API.
+    pub http: HttpConfig,
     /// Addresses for DNS.
     pub dns_addrs: Vec<IpAddr>,
     /// Ports.
@@ -193,7 +196,7 @@ impl RuntimeConfig {
             bootstrap_expect: reader.whole("bootstrap_expect", 0, 1000),
             bind_addr: reader.address("bind_addr"),
             advertise_addr: reader.optional_address("advertise_addr"),
-            http_addrs: reader.addresses_or("addresses.http", &client_addrs),
+            http: HttpConfig::read(&mut reader, &client_addrs),
             dns_addrs: reader.addresses_or("addresses.dns", &client_addrs),
             ports: Ports {
                 http: reader.port("ports.http"),
@@ -279,7 +282,7 @@ impl RuntimeConfig {
                 self.node_id.as_deref().unwrap_or_default()
             ));
         }
-        let http = self.ports.http.map(|port| (self.http_addrs.as_slice(), port));
+        let http = self.ports.http.map(|port| (self.http.addrs.as_slice(), port));
         let dns = self.ports.dns.map(|port| (self.dns_addrs.as_slice(), port));
         if let (Some((http, http_port)), Some((dns, dns_port))) = (http, dns)
             && http_port == dns_port

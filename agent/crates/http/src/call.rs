@@ -1,13 +1,14 @@
 //! One request on its way to an endpoint.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::{HeaderMap, Method, header};
 use bytes::Bytes;
 use lictor_model::command::{Command, Outcome, WriteOptions};
 use lictor_model::local::{LocalAnswer, LocalRequest};
-use lictor_model::query::{Query, ReadOptions, Reply};
+use lictor_model::query::{CacheControl, Consistency, Query, ReadOptions, Reply};
 use lictor_model::seam::Backend;
 
 use crate::Settings;
@@ -43,6 +44,21 @@ impl Call {
     /// How reads of this request are to be answered.
     pub(crate) fn read_options(&self) -> Result<ReadOptions, Failure> {
         self.params.read_options(&self.headers)
+    }
+
+    /// The same, where the agent may answer from what it has kept if it is asked to.
+    pub(crate) fn cached_read_options(&self) -> Result<ReadOptions, Failure> {
+        let mut options = self.read_options()?;
+        if self.params.has("cached") {
+            if options.consistency == Consistency::Consistent {
+                return Err(Failure::bad_request(
+                    "Cannot specify ?cached with ?consistent, conflicting semantics.",
+                ));
+            }
+            let control = cache_control(&self.headers)?;
+            options.cache = self.api.settings.use_cache.then_some(control);
+        }
+        Ok(options)
     }
 
     /// How writes of this request are to be carried out.
@@ -82,6 +98,27 @@ impl Call {
             ))
         })
     }
+}
+
+/// What the client says about the age of kept answers.
+fn cache_control(headers: &HeaderMap) -> Result<CacheControl, Failure> {
+    let mut control = CacheControl::default();
+    let given = headers.get(header::CACHE_CONTROL).and_then(|value| value.to_str().ok());
+    let seconds = |text: &str| {
+        text.parse()
+            .map(Duration::from_secs)
+            .map_err(|_| Failure::bad_request("Invalid Cache-Control header."))
+    };
+    for directive in given.unwrap_or_default().to_ascii_lowercase().split(',').map(str::trim) {
+        if directive == "must-revalidate" {
+            control.must_revalidate = true;
+        } else if let Some(age) = directive.strip_prefix("max-age=") {
+            control.max_age = Some(seconds(age)?);
+        } else if let Some(age) = directive.strip_prefix("stale-if-error=") {
+            control.stale_if_error = Some(seconds(age)?);
+        }
+    }
+    Ok(control)
 }
 
 /// The body, if it has at most `limit` bytes; otherwise how many it has.

@@ -26,7 +26,7 @@ pub(crate) async fn nodes(call: Call) -> Result<Response<Body>, Failure> {
 }
 
 pub(crate) async fn services(call: Call) -> Result<Response<Body>, Failure> {
-    let options = call.read_options()?;
+    let options = call.cached_read_options()?;
     let reply = read(&call, Query::Services(call.params.node_selector()), options).await?;
     match reply.answer.as_ref() {
         Answer::Services(services) => respond::json_with_meta(&call, &reply.meta, services),
@@ -35,7 +35,7 @@ pub(crate) async fn services(call: Call) -> Result<Response<Body>, Failure> {
 }
 
 pub(crate) async fn service(call: Call) -> Result<Response<Body>, Failure> {
-    let options = call.read_options()?;
+    let options = call.cached_read_options()?;
     let selector = ServiceSelector {
         service: call.named("service name")?.into(),
         tags: call.params.all("tag").map(str::to_owned).collect(),

@@ -9,7 +9,7 @@ use crate::failure::Failure;
 use crate::respond;
 
 pub(crate) async fn service(call: Call) -> Result<Response<Body>, Failure> {
-    let options = call.read_options()?;
+    let options = call.cached_read_options()?;
     let service = call.named("service name")?.into();
     let selector = ServiceSelector {
         service,
@@ -25,12 +25,7 @@ pub(crate) async fn service(call: Call) -> Result<Response<Body>, Failure> {
     };
     let mut meta = reply.meta.clone();
     meta.known_leader &= !from_view;
-    let mut response = respond::json_with_meta(&call, &meta, instances)?;
-    if call.params.has("cached") {
-        // Every answer is evaluated afresh, which is what the reference calls a miss.
-        response.headers_mut().insert("x-cache", axum::http::HeaderValue::from_static("MISS"));
-    }
-    Ok(response)
+    respond::json_with_meta(&call, &meta, instances)
 }
 
 pub(crate) async fn checks(call: Call) -> Result<Response<Body>, Failure> {

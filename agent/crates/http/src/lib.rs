@@ -3,7 +3,7 @@
 //! A request goes from [`routes`] (which path, which methods) to the module of its family, which
 //! turns it into a query, a command or a request to the agent and asks the
 //! [`Backend`]; [`respond`] turns the answer into bytes and
-//! [`failure`] every error into a status. Nothing here knows the store, Raft or a check, and
+//! [`failure`] every error into a status. [`server`] keeps connections within bounds. Nothing here knows the store, Raft or a check, and
 //! nothing here may block.
 
 mod absent;
@@ -12,6 +12,7 @@ mod agent;
 mod agent_health;
 mod call;
 mod catalog;
+mod compress;
 mod connect;
 mod decode;
 mod failure;
@@ -20,20 +21,20 @@ mod kv;
 mod params;
 mod respond;
 mod routes;
+mod server;
 mod session;
 mod status;
 mod txn;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Router;
+use axum::http::{HeaderName, HeaderValue};
+use ipnet::IpNet;
 use lictor_model::seam::Backend;
-use tokio::net::TcpListener;
-use tokio_util::sync::CancellationToken;
 
-/// How long requests in flight may take to end once the server stops.
-const DRAIN: Duration = Duration::from_millis(500);
+pub use server::{Listener, serve};
 
 /// What the endpoints need to know beside the backend.
 #[derive(Clone, Debug)]
@@ -50,6 +51,14 @@ pub struct Settings {
     pub txn_max_request: usize,
     /// The largest body other endpoints accept, in bytes.
     pub max_body: usize,
+    /// Headers that every answer carries.
+    pub response_headers: Vec<(HeaderName, HeaderValue)>,
+    /// What the paths of blocked endpoints start with.
+    pub block_endpoints: Vec<String>,
+    /// Networks that may change something; all if there are none.
+    pub allow_write_from: Vec<IpNet>,
+    /// Whether `?cached` is heeded.
+    pub use_cache: bool,
 }
 
 impl Settings {
@@ -68,36 +77,33 @@ impl Default for Settings {
             kv_max_value: 512 * 1024,
             txn_max_request: 512 * 1024,
             max_body: 2 * 1024 * 1024,
+            response_headers: Vec::new(),
+            block_endpoints: Vec::new(),
+            allow_write_from: Vec::new(),
+            use_cache: true,
         }
     }
+}
+
+/// Headers from their configured names and values.
+///
+/// # Errors
+/// If one cannot stand in an answer.
+pub fn headers(given: &BTreeMap<String, String>) -> Result<Vec<(HeaderName, HeaderValue)>, String> {
+    given
+        .iter()
+        .map(|(name, value)| {
+            HeaderName::try_from(name).ok().zip(HeaderValue::try_from(value).ok()).ok_or_else(|| {
+                format!("http_config.response_headers: {name:?} or its value cannot stand in a header")
+            })
+        })
+        .collect()
 }
 
 /// All endpoints as one service.
 pub fn router(backend: Arc<dyn Backend>, settings: Settings) -> Router {
     let api = Arc::new(call::Api { backend, settings });
     Router::new().fallback(move |request| routes::dispatch(Arc::clone(&api), request))
-}
-
-/// Serves connections until `stop` is cancelled, then lets requests in flight end for a moment.
-pub async fn serve(listener: TcpListener, router: Router, stop: CancellationToken) {
-    let stopping = stop.clone();
-    let server =
-        axum::serve(listener, router).with_graceful_shutdown(async move { stopping.cancelled().await });
-    let mut server = std::pin::pin!(server.into_future());
-    tokio::select! {
-        result = &mut server => report(result),
-        () = stop.cancelled() => {
-            if let Ok(result) = tokio::time::timeout(DRAIN, server).await {
-                report(result);
-            }
-        }
-    }
-}
-
-fn report(result: std::io::Result<()>) {
-    if let Err(error) = result {
-        tracing::error!(%error, "http server stopped");
-    }
 }
 
 #[cfg(test)]

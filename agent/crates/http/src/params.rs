@@ -125,6 +125,7 @@ impl Params {
             token: self.token(headers),
             datacenter: self.datacenter(),
             near: self.get("near").to_owned(),
+            cache: None,
         })
     }
 }

@@ -2,7 +2,7 @@
 
 use axum::body::Body;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
-use lictor_model::query::{Consistency, Meta};
+use lictor_model::query::{Cached, Consistency, Meta};
 use serde::Serialize;
 
 use crate::call::Call;
@@ -14,6 +14,7 @@ const INDEX: HeaderName = HeaderName::from_static("x-consul-index");
 const KNOWN_LEADER: HeaderName = HeaderName::from_static("x-consul-knownleader");
 const LAST_CONTACT: HeaderName = HeaderName::from_static("x-consul-lastcontact");
 const EFFECTIVE_CONSISTENCY: HeaderName = HeaderName::from_static("x-consul-effective-consistency");
+const CACHE: HeaderName = HeaderName::from_static("x-cache");
 const ACL_POLICY: HeaderName = HeaderName::from_static("x-consul-default-acl-policy");
 
 /// A JSON answer.
@@ -46,6 +47,9 @@ pub(crate) fn json_with_meta<T: Serialize + ?Sized>(
     let mut response = json(call, value)?;
     add_meta(response.headers_mut(), meta);
     add_effective_consistency(response.headers_mut(), meta);
+    if let Some(cached) = meta.cached {
+        add_cached(response.headers_mut(), cached);
+    }
     Ok(response)
 }
 
@@ -76,6 +80,17 @@ pub(crate) fn add_contact(headers: &mut HeaderMap, meta: &Meta) {
     let last_contact = u64::try_from(meta.last_contact.as_millis()).unwrap_or(u64::MAX);
     headers.insert(KNOWN_LEADER, HeaderValue::from_static(known_leader));
     headers.insert(LAST_CONTACT, HeaderValue::from(last_contact));
+}
+
+fn add_cached(headers: &mut HeaderMap, cached: Cached) {
+    let word = match cached {
+        Cached::Miss => "MISS",
+        Cached::Hit { age } => {
+            headers.insert(header::AGE, HeaderValue::from(age.as_secs()));
+            "HIT"
+        }
+    };
+    headers.insert(CACHE, HeaderValue::from_static(word));
 }
 
 fn add_effective_consistency(headers: &mut HeaderMap, meta: &Meta) {

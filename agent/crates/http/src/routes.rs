@@ -1,8 +1,10 @@
 //! Which path leads where, and with which methods.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::Body;
+use axum::http::request::Parts;
 use axum::http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use futures::future::BoxFuture;
 use percent_encoding::percent_decode_str;
@@ -10,7 +12,14 @@ use percent_encoding::percent_decode_str;
 use crate::call::{self, Api, Call};
 use crate::failure::Failure;
 use crate::params::Params;
-use crate::{absent, acl, agent, agent_health, catalog, connect, health, kv, respond, session, status, txn};
+use crate::server::Peer;
+use crate::{
+    Settings, absent, acl, agent, agent_health, catalog, compress, connect, health, kv, respond, session,
+    status, txn,
+};
+
+/// How long a body may take to arrive.
+const BODY_TIMEOUT: Duration = Duration::from_secs(60);
 
 type Endpoint = fn(Call) -> BoxFuture<'static, Result<Response<Body>, Failure>>;
 
@@ -143,6 +152,16 @@ const ROUTES: &[Route] = routes! {
 
 /// Answers one request.
 pub(crate) async fn dispatch(api: Arc<Api>, request: Request<Body>) -> Response<Body> {
+    let wants_gzip = compress::is_wanted(request.headers());
+    let mut response = answer(&api, request).await;
+    for (name, value) in &api.settings.response_headers {
+        response.headers_mut().insert(name.clone(), value.clone());
+    }
+    if wants_gzip { compress::compress(response).await } else { response }
+}
+
+async fn answer(api: &Arc<Api>, request: Request<Body>) -> Response<Body> {
+    let peer = request.extensions().get::<Peer>().copied();
     let (parts, body) = request.into_parts();
     let Ok(path) = percent_decode_str(parts.uri.path()).decode_utf8() else {
         return Failure::bad_request("the path is not valid UTF-8").into_response();
@@ -151,33 +170,71 @@ pub(crate) async fn dispatch(api: Arc<Api>, request: Request<Body>) -> Response<
         return redirect(&parts.method, &clean, parts.uri.query());
     }
     let Some(route) = find(&path) else { return not_found(&parts.method, &path) };
-    let rest = path.strip_prefix(route.path).unwrap_or_default().to_owned();
     let allow = allowed(route);
     let mut response = if parts.method == Method::OPTIONS {
         let mut response = respond::done();
         response.headers_mut().insert(header::ALLOW, allow);
         response
+    } else if let Err(forbidden) = admit(&api.settings, &path, &parts.method, peer) {
+        forbidden.into_response()
     } else if route.methods.contains(&parts.method.as_str()) {
-        let limit = match route.path {
-            KV => api.settings.kv_max_value,
-            TXN => api.settings.txn_limit(),
-            _ => api.settings.max_body,
-        };
-        let body = call::body_within(limit, &parts.headers, body).await;
-        let call = Call {
-            api,
-            method: parts.method,
-            rest,
-            params: Params::parse(parts.uri.query().unwrap_or_default()),
-            headers: parts.headers,
-            body,
-        };
-        (route.endpoint)(call).await.unwrap_or_else(Failure::into_response)
+        let rest = path.strip_prefix(route.path).unwrap_or_default().to_owned();
+        carry_out(api, route, rest, parts, body).await.unwrap_or_else(Failure::into_response)
     } else {
         Failure::method_not_allowed(parts.method.as_str(), allow).into_response()
     };
     respond::add_common(response.headers_mut());
     response
+}
+
+async fn carry_out(
+    api: &Arc<Api>,
+    route: &Route,
+    rest: String,
+    parts: Parts,
+    body: Body,
+) -> Result<Response<Body>, Failure> {
+    let limit = match route.path {
+        KV => api.settings.kv_max_value,
+        TXN => api.settings.txn_limit(),
+        _ => api.settings.max_body,
+    };
+    let body = tokio::time::timeout(BODY_TIMEOUT, call::body_within(limit, &parts.headers, body))
+        .await
+        .map_err(|_| Failure::new(StatusCode::REQUEST_TIMEOUT, "the body did not arrive in time"))?;
+    let call = Call {
+        api: Arc::clone(api),
+        method: parts.method,
+        rest,
+        params: Params::parse(parts.uri.query().unwrap_or_default()),
+        headers: parts.headers,
+        body,
+    };
+    (route.endpoint)(call).await
+}
+
+/// Whether the agent's configuration lets this request in.
+fn admit(settings: &Settings, path: &str, method: &Method, peer: Option<Peer>) -> Result<(), Failure> {
+    let forbidden = |why| Err(Failure::new(StatusCode::FORBIDDEN, why));
+    if settings.block_endpoints.iter().any(|blocked| path.starts_with(blocked.as_str())) {
+        return forbidden("Endpoint is blocked by agent configuration");
+    }
+    let only_reads = method == Method::GET || method == Method::HEAD;
+    if only_reads || settings.allow_write_from.is_empty() {
+        return Ok(());
+    }
+    match peer {
+        Some(Peer(Some(address))) => {
+            let address = address.to_canonical();
+            if settings.allow_write_from.iter().any(|net| net.contains(&address)) {
+                Ok(())
+            } else {
+                forbidden("Access is restricted")
+            }
+        }
+        // Who may open the socket may write.
+        _ => Ok(()),
+    }
 }
 
 fn find(path: &str) -> Option<&'static Route> {

@@ -150,6 +150,20 @@ pub struct ReadOptions {
     pub datacenter: Option<Datacenter>,
     /// The node whose distance orders the result; empty for none.
     pub near: String,
+    /// Whether the agent may answer from what it has kept; absent to ask a server.
+    #[serde(default)]
+    pub cache: Option<CacheControl>,
+}
+
+/// How old a kept answer may be.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CacheControl {
+    /// At most this old; any age if absent.
+    pub max_age: Option<Duration>,
+    /// Ask a server all the same.
+    pub must_revalidate: bool,
+    /// If no server answers, up to this old will do.
+    pub stale_if_error: Option<Duration>,
 }
 
 impl ReadOptions {
@@ -171,6 +185,21 @@ pub struct Meta {
     pub last_contact: Duration,
     /// The guarantee under which it was answered.
     pub consistency: Consistency,
+    /// Whether the agent had kept the answer; absent where it was not asked to look.
+    #[serde(default)]
+    pub cached: Option<Cached>,
+}
+
+/// Where an answer came from that the agent might have kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Cached {
+    /// From a server.
+    Miss,
+    /// From the agent, after the connection to the servers was lost for this long.
+    Hit {
+        /// How old it may be; zero while servers tell of every change.
+        age: Duration,
+    },
 }
 
 /// What a query evaluates to. Rows are shared with the store and never copied in-process.

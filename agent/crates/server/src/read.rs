@@ -76,6 +76,7 @@ impl Server {
                 _ => Duration::ZERO,
             },
             consistency,
+            cached: None,
         };
         Reply { meta, answer: Arc::new(evaluation.answer) }
     }

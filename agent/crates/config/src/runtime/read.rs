@@ -23,6 +23,10 @@ impl Reader {
         self.problems.push(problem);
     }
 
+    pub(super) fn warn(&mut self, warning: String) {
+        self.warnings.push(warning);
+    }
+
     pub(super) fn warnings(&mut self) -> Vec<String> {
         std::mem::take(&mut self.warnings)
     }
@@ -175,6 +179,23 @@ impl Reader {
         }
     }
 
+    /// A list of texts; one alone counts as a list of it.
+    pub(super) fn texts(&mut self, key: &str) -> Vec<String> {
+        let items = match self.take(key) {
+            Value::Null => Vec::new(),
+            Value::Array(items) => items,
+            one => vec![one],
+        };
+        let mut texts = Vec::new();
+        for item in items {
+            match item {
+                Value::String(text) => texts.push(text),
+                other => self.expected(key, "a list of texts", &other),
+            }
+        }
+        texts
+    }
+
     pub(super) fn address(&mut self, key: &str) -> IpAddr {
         // What is no address counts as none, as it does for the reference.
         let found = self.text(key).and_then(|text| parse_address(&text));
@@ -196,13 +217,15 @@ impl Reader {
     /// Addresses separated by blanks.
     pub(super) fn addresses(&mut self, key: &str) -> Vec<IpAddr> {
         let text = self.text(key).unwrap_or_default();
+        let words: Vec<&str> = text.split_whitespace().collect();
+        self.parse_addresses(key, &words)
+    }
+
+    pub(super) fn parse_addresses(&mut self, key: &str, words: &[&str]) -> Vec<IpAddr> {
         let mut addresses = Vec::new();
-        for word in text.split_whitespace() {
+        for word in words {
             match parse_address(word) {
                 Some(address) => addresses.push(address),
-                None if word.starts_with("unix:") => {
-                    self.problem(format!("{key}: unix sockets are not part of this build"));
-                }
                 None => self.problem(format!("{key}: {word:?} is not an IP address")),
             }
         }

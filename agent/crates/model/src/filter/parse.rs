@@ -46,7 +46,7 @@ pub(super) fn parse(source: &str) -> Result<Expression, String> {
     if source.len() > MAX_LENGTH {
         return Err(format!("expression is longer than {MAX_LENGTH} bytes"));
     }
-    let mut parser = Parser { words: words(source)?, position: 0 };
+    let mut parser = Parser { source, words: words(source)?, position: 0 };
     let expression = parser.either(0)?;
     match parser.next() {
         None => Ok(expression),
@@ -54,32 +54,26 @@ pub(super) fn parse(source: &str) -> Result<Expression, String> {
     }
 }
 
-fn words(source: &str) -> Result<Vec<Word>, String> {
+/// The words, each with the position of its first byte.
+fn words(source: &str) -> Result<Vec<(Word, usize)>, String> {
     let mut words = Vec::new();
     let mut rest = source.trim_start();
     while let Some(first) = rest.chars().next() {
-        let taken = match first {
-            '(' => push(&mut words, Word::Open, 1),
-            ')' => push(&mut words, Word::Close, 1),
-            '=' if rest.starts_with("==") => push(&mut words, Word::Equal, 2),
-            '!' if rest.starts_with("!=") => push(&mut words, Word::NotEqual, 2),
+        let (word, taken) = match first {
+            '(' => (Word::Open, 1),
+            ')' => (Word::Close, 1),
+            '=' if rest.starts_with("==") => (Word::Equal, 2),
+            '!' if rest.starts_with("!=") => (Word::NotEqual, 2),
             '"' | '`' => {
                 let (text, length) = quoted(rest, first)?;
-                push(&mut words, Word::Quoted(text), length)
+                (Word::Quoted(text), length)
             }
-            _ => {
-                let (word, length) = bare(rest)?;
-                push(&mut words, word, length)
-            }
+            _ => bare(rest)?,
         };
+        words.push((word, source.len() - rest.len()));
         rest = rest.get(taken..).unwrap_or_default().trim_start();
     }
     Ok(words)
-}
-
-fn push(words: &mut Vec<Word>, word: Word, length: usize) -> usize {
-    words.push(word);
-    length
 }
 
 /// A word without quotes at the start of `rest`, with what follows it in brackets, and how many
@@ -130,20 +124,25 @@ fn quoted(rest: &str, quote: char) -> Result<(String, usize), String> {
     Err("unterminated string literal".to_owned())
 }
 
-struct Parser {
-    words: Vec<Word>,
+struct Parser<'s> {
+    source: &'s str,
+    words: Vec<(Word, usize)>,
     position: usize,
 }
 
-impl Parser {
+impl Parser<'_> {
+    fn peek(&self) -> Option<&Word> {
+        self.words.get(self.position).map(|(word, _)| word)
+    }
+
     fn next(&mut self) -> Option<Word> {
-        let word = self.words.get(self.position).cloned();
+        let word = self.peek().cloned();
         self.position += 1;
         word
     }
 
     fn takes(&mut self, keyword: &str) -> bool {
-        let found = matches!(self.words.get(self.position), Some(Word::Bare(word)) if word == keyword);
+        let found = matches!(self.peek(), Some(Word::Bare(word)) if word == keyword);
         self.position += usize::from(found);
         found
     }
@@ -171,7 +170,7 @@ impl Parser {
         if self.takes("not") {
             return Ok(Expression::Not(Box::new(self.negation(depth + 1)?)));
         }
-        if self.words.get(self.position) == Some(&Word::Open) {
+        if self.peek() == Some(&Word::Open) {
             self.position += 1;
             let inner = self.either(depth + 1)?;
             return match self.next() {
@@ -231,9 +230,22 @@ impl Parser {
     }
 
     fn contained(&mut self, value: String, negated: bool) -> Result<Expression, String> {
+        let place = self.place();
         let container = self.next().ok_or("expression ends where a selector is expected")?;
+        if !is_selector(&container) {
+            return Err(format!("{place}: rule \"match\": Invalid selector"));
+        }
         let operator = Operator::Contains(value);
         Ok(Expression::Match { selector: selector(container)?, operator, negated })
+    }
+
+    /// Where the next word starts, as line, column and byte.
+    fn place(&self) -> String {
+        let byte = self.words.get(self.position).map_or(self.source.len(), |(_, byte)| *byte);
+        let before = self.source.get(..byte).unwrap_or(self.source);
+        let line = before.matches('\n').count() + 1;
+        let column = before.chars().rev().take_while(|c| *c != '\n').count() + 1;
+        format!("{line}:{column} ({byte})")
     }
 
     fn value(&mut self) -> Result<String, String> {
@@ -254,6 +266,16 @@ fn text(word: Word) -> Result<String, String> {
     match word {
         Word::Bare(text) | Word::Quoted(text) => Ok(text),
         other => Err(format!("expected a value, found {other:?}")),
+    }
+}
+
+/// Whether a word can name a field at all.
+fn is_selector(word: &Word) -> bool {
+    match word {
+        Word::Bare(text) => text.starts_with(|c: char| c.is_ascii_alphabetic()),
+        Word::Path(_) => true,
+        Word::Quoted(text) => text.starts_with('/'),
+        _ => false,
     }
 }
 

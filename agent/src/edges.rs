@@ -1,0 +1,99 @@
+//! The edges: the sockets that requests come in by, and what is told to those who answer.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use lictor_config::RuntimeConfig;
+use lictor_dns::Sockets;
+use lictor_http::Listener;
+use lictor_model::seam::Backend;
+use lictor_sys::clock::Clock;
+use lictor_sys::net;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::StartError;
+
+/// How many sockets share the DNS load.
+const DNS_SOCKETS: usize = 2;
+
+/// The sockets of the edges.
+pub(crate) struct Listeners {
+    http: Vec<Listener>,
+    dns: Vec<Sockets>,
+    /// Where gossip is to be spoken.
+    pub(crate) serf: SocketAddr,
+    /// Where other agents are to reach this one.
+    pub(crate) server_port: u16,
+}
+
+impl Listeners {
+    /// Binds all sockets, so that a taken port is known before anything else begins.
+    pub(crate) fn bind(config: &RuntimeConfig) -> Result<Self, StartError> {
+        let mut http = Vec::new();
+        let mut dns = Vec::new();
+        for at in addresses(&config.http.addrs, config.ports.http) {
+            let listener =
+                net::listen_tcp(at).map_err(|error| StartError::new(format!("http on {at}"), error))?;
+            http.push(Listener::Tcp(listener, config.http.max_conns_per_client));
+        }
+        for path in &config.http.sockets {
+            let listener = net::listen_unix(path, config.http.socket_mode)
+                .map_err(|error| StartError::new(format!("http on unix://{}", path.display()), error))?;
+            http.push(Listener::Unix(listener));
+        }
+        for at in addresses(&config.dns_addrs, config.ports.dns) {
+            dns.push(
+                Sockets::bind(at, DNS_SOCKETS)
+                    .map_err(|error| StartError::new(format!("dns on {at}"), error))?,
+            );
+        }
+        let serf = SocketAddr::new(config.bind_addr, config.ports.serf_lan.unwrap_or_default());
+        Ok(Self { http, dns, serf, server_port: config.ports.server.unwrap_or_default() })
+    }
+
+    /// Opens the edges.
+    pub(crate) fn serve(
+        self,
+        config: &RuntimeConfig,
+        node: &str,
+        backend: &Arc<dyn Backend>,
+        clock: &Arc<dyn Clock>,
+        stop: &CancellationToken,
+        tasks: &mut JoinSet<()>,
+    ) -> Result<(), StartError> {
+        let settings = lictor_http::Settings {
+            datacenter: config.datacenter.clone(),
+            node: node.to_owned(),
+            pretty: config.dev,
+            kv_max_value: config.kv_max_value_size,
+            txn_max_request: config.txn_max_request,
+            response_headers: lictor_http::headers(&config.http.response_headers).map_err(StartError)?,
+            block_endpoints: config.http.block_endpoints.clone(),
+            allow_write_from: config.http.allow_write_from.clone(),
+            use_cache: config.http.use_cache,
+            ..lictor_http::Settings::default()
+        };
+        let router = lictor_http::router(Arc::clone(backend), settings);
+        for listener in self.http {
+            tasks.spawn(lictor_http::serve(listener, router.clone(), stop.clone()));
+        }
+        for sockets in self.dns {
+            let settings = lictor_dns::Settings {
+                datacenter: config.datacenter.clone(),
+                domain: config.domain.clone(),
+                alt_domain: config.alt_domain.clone(),
+                only_passing: config.dns_only_passing,
+                udp_answer_limit: config.dns_udp_answer_limit,
+                node_meta_txt: config.dns_node_meta_txt,
+            };
+            let (backend, clock) = (Arc::clone(backend), Arc::clone(clock));
+            tasks.spawn(lictor_dns::serve(sockets, settings, backend, clock, stop.clone()));
+        }
+        Ok(())
+    }
+}
+
+fn addresses(hosts: &[IpAddr], port: Option<u16>) -> Vec<SocketAddr> {
+    port.map(|port| hosts.iter().map(|host| SocketAddr::new(*host, port)).collect()).unwrap_or_default()
+}
