@@ -163,8 +163,8 @@ impl Agent {
         };
         tasks.spawn(syncer.run(stop.clone()));
         if let Some(path) = &config.pid_file {
-            let pid = std::process::id().to_string();
-            file::write_atomic(path, pid.as_bytes())
+            // Others than the agent's own user are to read it.
+            std::fs::write(path, std::process::id().to_string())
                 .map_err(|error| StartError::new(format!("pid_file {}", path.display()), error))?;
         }
         tracing::info!("Consul agent running!");

@@ -84,13 +84,14 @@ fn node_id(config: &RuntimeConfig) -> Result<String, StartError> {
     match file::read_bounded(&path, 128) {
         Ok(content) => {
             let text = String::from_utf8_lossy(&content).trim().to_lowercase();
-            uuid::Uuid::try_parse(&text).map_err(|_| {
+            let id = uuid::Uuid::try_parse(&text).map_err(|_| {
                 StartError(format!(
                     "{} does not hold a node id (a UUID); restore it, or remove it to get a new one",
                     path.display()
                 ))
             })?;
-            Ok(text)
+            // With its hyphens, whichever way it was written.
+            Ok(id.to_string())
         }
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             let id = fresh();

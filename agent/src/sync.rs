@@ -20,8 +20,9 @@ use tokio_util::sync::CancellationToken;
 
 /// How many writes are under way at once.
 const CONCURRENCY: usize = 64;
-/// How long to wait after a failure.
+/// How long to wait after the first failure, and at the most after many.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
+const LONGEST_RETRY: Duration = Duration::from_secs(60);
 /// The longest wait for an output that becomes due.
 const IDLE: Duration = Duration::from_secs(3600);
 
@@ -38,22 +39,25 @@ impl Syncer {
     pub(crate) async fn run(self, stop: CancellationToken) {
         let mut changes = self.local.subscribe();
         let mut next_full = self.clock.now();
+        let mut retry_after = RETRY_AFTER;
         loop {
             changes.mark_unchanged();
+            let is_full = self.clock.now() >= next_full;
+            let result = if is_full { self.full().await } else { self.push().await };
             let now = self.clock.now();
-            let result = if now >= next_full { self.full().await } else { self.push().await };
             match result {
                 Err(error) => {
                     tracing::error!("failed to sync remote state: {error}");
-                    next_full = now + RETRY_AFTER;
+                    next_full = now + retry_after + random::jitter(retry_after / 4);
+                    retry_after = (retry_after * 2).min(LONGEST_RETRY);
                 }
-                Ok(()) if now >= next_full => {
+                Ok(()) if is_full => {
                     let interval = full_sync_interval((self.cluster_size)());
                     next_full = now + interval + random::jitter(interval / 4);
+                    retry_after = RETRY_AFTER;
                 }
                 Ok(()) => {}
             }
-            let now = self.clock.now();
             let due = self
                 .local
                 .change_quietly(lictor_local::LocalState::next_due)

@@ -95,11 +95,15 @@ impl Params {
         Token::from(secret.to_owned())
     }
 
+    /// How long to wait; nothing and less than nothing leave it to the agent, as the reference does.
     pub(crate) fn wait(&self) -> Result<Option<Duration>, Failure> {
-        match self.get("wait") {
-            "" => Ok(None),
-            wait => duration::parse(wait).map(Some).map_err(|_| Failure::bad_request("Invalid wait time")),
+        let given = self.get("wait");
+        if given.is_empty() {
+            return Ok(None);
         }
+        let (is_negative, text) = given.strip_prefix('-').map_or((false, given), |text| (true, text));
+        let wait = duration::parse(text).map_err(|_| Failure::bad_request("Invalid wait time"))?;
+        Ok(Some(wait).filter(|wait| !is_negative && !wait.is_zero()))
     }
 
     pub(crate) fn read_options(&self, headers: &HeaderMap) -> Result<ReadOptions, Failure> {

@@ -118,3 +118,11 @@ proptest! {
         let _ = params.flag("passing");
     }
 }
+
+#[test]
+fn a_wait_of_nothing_or_less_is_left_to_the_agent() {
+    let wait = |query: &str| Params::parse(query).wait().map_err(|failure| failure.message().to_owned());
+    assert_eq!(wait("wait=2s"), Ok(Some(std::time::Duration::from_secs(2))));
+    assert_eq!((wait("wait=0s"), wait("wait=-1s"), wait("")), (Ok(None), Ok(None), Ok(None)));
+    assert_eq!(wait("wait=soon"), Err("Invalid wait time".to_owned()));
+}

@@ -347,3 +347,23 @@ fn a_filtered_list_of_services_follows_every_field_and_the_plain_one_does_not() 
     assert_eq!((before.index, after.index), (RaftIndex(5), RaftIndex(6)));
     assert_eq!(ask(&store.snapshot(), &Query::Services(NodeSelector::default())).index, RaftIndex(5));
 }
+
+#[test]
+fn a_node_can_be_waited_for_by_its_id_in_any_case() {
+    let store = Store::new();
+    let id = "0b0e0000-0000-4000-8000-00000000000a";
+    let query = Query::NodeServices { node: id.to_uppercase().as_str().into(), filter: Default::default() };
+    let before = ask(&store.snapshot(), &query);
+    let waiting = store.watchers().register(before.watches);
+    let command = Command::Register(Box::new(Registration {
+        id: id.into(),
+        node: "n".into(),
+        address: "10.0.0.1".to_owned(),
+        ..Registration::default()
+    }));
+    store.apply([(RaftIndex(4), command)]);
+    assert!(is_woken(&waiting));
+    let after = ask(&store.snapshot(), &query);
+    assert!(matches!(after.answer, Answer::NodeServices(Some(_))));
+    assert_eq!(after.index, RaftIndex(4));
+}

@@ -84,8 +84,8 @@ impl View<'_> {
     pub(super) fn node_services(&self, node: &NodeName, filter: &Filter) -> Result<Evaluation> {
         let filter = filter.compile::<Service>()?;
         // Nodes can be asked for by identifier too.
-        let by_id = self.snapshot.node_ids.get(node.as_str()).cloned();
-        let name = by_id.unwrap_or_else(|| fold(node.as_str()));
+        let asked = fold(node.as_str());
+        let name = self.snapshot.node_ids.get(asked.as_ref()).unwrap_or(&asked).clone();
         let found = self.snapshot.nodes.get(&name).filter(|node| self.may_read_node(node)).map(|node| {
             let services = self
                 .snapshot
@@ -95,8 +95,10 @@ impl View<'_> {
                 .collect();
             NodeServices { node: Arc::clone(node), services }
         });
+        // One that is asked for by an identifier nobody has may come under any name.
+        let any_node = (found.is_none() && is_node_id(&asked)).then_some(Watch::Nodes);
         let watches = [Watch::Node(Arc::clone(&name)), Watch::NodeServices(name)];
-        Ok(self.answer(Answer::NodeServices(found), watches))
+        Ok(self.answer(Answer::NodeServices(found), watches.into_iter().chain(any_node)))
     }
 
     /// The instances that the selector's tags and nodes leave, before its filter and health.
@@ -128,4 +130,10 @@ impl View<'_> {
 
 fn carries_all(service: &Service, wanted: &[String]) -> bool {
     wanted.iter().all(|tag| service.tags.iter().any(|found| found.eq_ignore_ascii_case(tag)))
+}
+
+/// Whether a name has the form of a node's identifier, a UUID.
+fn is_node_id(name: &str) -> bool {
+    const LENGTH: usize = 36;
+    name.len() == LENGTH && name.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-')
 }
