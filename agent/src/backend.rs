@@ -44,6 +44,8 @@ pub(crate) struct AgentBackend {
     pub(crate) scheduler: Scheduler,
     pub(crate) sandbox: Arc<Sandbox>,
     pub(crate) gossip: Arc<Gossip>,
+    /// The pool between datacenters, which only servers are in.
+    pub(crate) wan: Option<Arc<Gossip>>,
     pub(crate) clock: Arc<dyn Clock>,
     /// The server, once its log is open.
     pub(crate) server: OnceLock<Arc<Server>>,
@@ -125,15 +127,14 @@ impl AgentBackend {
     }
 
     async fn join(&self, address: &str, wan: bool) -> Result<LocalAnswer> {
-        if wan {
-            return Err(Error::new(Code::Unimplemented, "this build has no pool between datacenters"));
-        }
+        let pool = if wan { self.wan.as_ref() } else { Some(&self.gossip) };
+        let pool = pool.ok_or_else(|| Error::failed("this agent is not in the pool between datacenters"))?;
         let failed = |why: String| {
             Error::failed(format!("1 error occurred:\n\t* Failed to join {address}: {why}\n\n"))
         };
-        let own_port = self.gossip.local_addr().port();
+        let own_port = pool.local_addr().port();
         let addresses = net::resolve(address, own_port).await.map_err(|error| failed(error.to_string()))?;
-        match self.gossip.join(addresses).await {
+        match pool.join(addresses).await {
             Ok(0) => Err(failed("no such host".to_owned())),
             Ok(_) => Ok(LocalAnswer::Done),
             Err(error) => Err(failed(error.to_string())),
@@ -177,7 +178,11 @@ impl Backend for AgentBackend {
             LocalRequest::Metrics => {
                 Ok(LocalAnswer::Document(describe::figures(&self.sandbox, &self.local, self.server.get())))
             }
-            LocalRequest::Members => Ok(LocalAnswer::Members(self.gossip.members().to_vec())),
+            LocalRequest::Members { wan: false } => Ok(LocalAnswer::Members(self.gossip.members().to_vec())),
+            LocalRequest::Members { wan: true } => {
+                let members = self.wan.as_ref().map(|pool| pool.members().to_vec());
+                Ok(LocalAnswer::Members(members.unwrap_or_default()))
+            }
             LocalRequest::Services { filter } => self.services(&filter),
             LocalRequest::Service { id, hash, max_wait } => self.service(&id, hash, max_wait).await,
             LocalRequest::Checks { filter } => self.checks(&filter),
@@ -224,6 +229,13 @@ impl Backend for AgentBackend {
                 Ok(LocalAnswer::Peers(peers.collect()))
             }
             LocalRequest::RaftConfiguration => Ok(LocalAnswer::RaftServers(self.server()?.servers())),
+            LocalRequest::ServersHealth => {
+                Ok(LocalAnswer::ServersHealth(self.server()?.health(&self.gossip.members())))
+            }
+            LocalRequest::RemoveRaftServer { id, address } => {
+                self.server()?.remove_peer(id.as_deref(), address.as_deref())?;
+                Ok(LocalAnswer::Done)
+            }
             LocalRequest::Datacenters => {
                 let own = self.local.read(|state| state.identity().datacenter.clone());
                 Ok(LocalAnswer::Datacenters(vec![own]))

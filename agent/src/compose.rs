@@ -5,7 +5,7 @@
 //! log is read, then the log and what needs it. The end goes the other way round: no new requests,
 //! no new runs, then gossip, then the log.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::{Arc, OnceLock};
@@ -94,7 +94,14 @@ impl Agent {
         }
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
         let listeners = Listeners::bind(&config)?;
-        let gossip = Arc::new(start_gossip(&config, &identity, address, &listeners, &clock)?);
+        let server_address = SocketAddr::new(address, listeners.server_port);
+        let pool = |name: &str, bind| start_gossip(&config, &identity, name, bind, server_address, &clock);
+        let gossip = pool(identity.name.as_str(), listeners.serf)?;
+        let wan = listeners
+            .serf_wan
+            .filter(|_| config.server)
+            .map(|bind| pool(&format!("{}.{}", identity.name, identity.datacenter), bind))
+            .transpose()?;
         let stop = CancellationToken::new();
         let stop_edges = CancellationToken::new();
         let mut tasks = JoinSet::new();
@@ -129,12 +136,11 @@ impl Agent {
             scheduler,
             sandbox,
             gossip: Arc::clone(&gossip),
+            wan,
             clock: Arc::clone(&clock),
             server: OnceLock::new(),
             orders,
         });
-        let server_address = SocketAddr::new(address, listeners.server_port);
-
         // Before the edges open: what was saved must not overwrite what a request has changed.
         // Services come before what files define and checks after it, for either may speak for
         // services of the other.
@@ -148,7 +154,12 @@ impl Agent {
         let mut consensus = None;
         if config.server {
             let (opened, server) = open_server(&config, &identity, server_address, &stop).await?;
-            tasks.spawn(duties::run(Arc::clone(&server), Arc::clone(&gossip), stop.clone()));
+            tasks.spawn(duties::run(
+                Arc::clone(&server),
+                Arc::clone(&gossip),
+                Arc::clone(&clock),
+                stop.clone(),
+            ));
             tasks.spawn(sessions::run(Arc::clone(&server), stop.clone()));
             tasks.spawn(log_leadership(Arc::clone(&opened), stop.clone()));
             // This is the only place that sets it.
@@ -195,7 +206,7 @@ impl Agent {
                         let _ = done.send(self.reload().await);
                     }
                     Some(Order::Leave(done)) => {
-                        self.backend.gossip.leave().await;
+                        self.leave().await;
                         let _ = done.send(Ok(()));
                         return Ending::Leave;
                     }
@@ -224,10 +235,18 @@ impl Agent {
             .map_err(|error| Error::failed(format!("Reload failed: {}", error.message)))
     }
 
+    /// Tells the pools that this agent leaves.
+    async fn leave(&self) {
+        self.backend.gossip.leave().await;
+        if let Some(wan) = &self.backend.wan {
+            wan.leave().await;
+        }
+    }
+
     /// Ends the agent; returns the exit status of the process.
     pub async fn stop(mut self, ending: Ending) -> ExitCode {
         if ending == Ending::Leave {
-            self.backend.gossip.leave().await;
+            self.leave().await;
             tracing::info!("Graceful leave complete");
         }
         self.stop_edges.cancel();
@@ -240,6 +259,9 @@ impl Agent {
         self.cache.shutdown().await;
         self.backend.sandbox.shutdown().await;
         self.backend.gossip.shutdown().await;
+        if let Some(wan) = &self.backend.wan {
+            wan.shutdown().await;
+        }
         if let Some(consensus) = &self.consensus {
             consensus.shutdown().await;
         }
@@ -260,19 +282,21 @@ async fn broken(consensus: Option<&Arc<Consensus>>) -> String {
     }
 }
 
+/// Starts a pool under a name of this agent in it.
 fn start_gossip(
     config: &RuntimeConfig,
     identity: &Identity,
-    address: IpAddr,
-    listeners: &Listeners,
+    name: &str,
+    bind: SocketAddr,
+    server: SocketAddr,
     clock: &Arc<dyn Clock>,
-) -> Result<Gossip, StartError> {
-    let advertise = SocketAddr::new(address, listeners.serf.port());
-    let server = SocketAddr::new(address, listeners.server_port);
-    let mut options = GossipOptions::new(identity.name.as_str(), identity.id.as_str(), advertise);
+) -> Result<Arc<Gossip>, StartError> {
+    let advertise = SocketAddr::new(server.ip(), bind.port());
+    let mut options = GossipOptions::new(name, identity.id.as_str(), advertise);
     options.tags = identity::tags(config, identity, server);
-    Gossip::start(options, listeners.serf, Arc::clone(clock))
-        .map_err(|error| StartError::new("gossip", error))
+    Gossip::start(options, bind, Arc::clone(clock))
+        .map(Arc::new)
+        .map_err(|error| StartError::new(format!("gossip on {bind}"), error))
 }
 
 fn open_files(config: &RuntimeConfig) -> Result<Option<Files>, StartError> {
@@ -333,6 +357,7 @@ async fn open_server(
         default_query_time: config.default_query_time,
         max_query_time: config.max_query_time,
         session_ttl_min: config.session_ttl_min,
+        autopilot: config.autopilot.clone(),
         hold_timeout: HOLD_TIMEOUT,
     };
     let server = Arc::new(Server::new(settings, Arc::clone(&consensus), store, stop.clone()));

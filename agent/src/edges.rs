@@ -23,6 +23,8 @@ pub(crate) struct Listeners {
     dns: Vec<Sockets>,
     /// Where gossip is to be spoken.
     pub(crate) serf: SocketAddr,
+    /// The same for the pool between datacenters, if the agent is to be in it.
+    pub(crate) serf_wan: Option<SocketAddr>,
     /// Where other agents are to reach this one.
     pub(crate) server_port: u16,
 }
@@ -49,7 +51,8 @@ impl Listeners {
             );
         }
         let serf = SocketAddr::new(config.bind_addr, config.ports.serf_lan.unwrap_or_default());
-        Ok(Self { http, dns, serf, server_port: config.ports.server.unwrap_or_default() })
+        let serf_wan = config.ports.serf_wan.map(|port| SocketAddr::new(config.bind_addr, port));
+        Ok(Self { http, dns, serf, serf_wan, server_port: config.ports.server.unwrap_or_default() })
     }
 
     /// Opens the edges.

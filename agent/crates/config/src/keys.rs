@@ -43,7 +43,7 @@ pub const KEYS: &[(&str, Class)] = &[
     ("auto_config", Warns),
     ("auto_encrypt", Warns),
     ("auto_reload_config", Warns),
-    ("autopilot", Warns),
+    ("autopilot", Works),
     ("bind_addr", Works),
     ("bootstrap", Works),
     ("bootstrap_expect", Works),

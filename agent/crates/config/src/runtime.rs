@@ -9,6 +9,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use lictor_model::definition::{CheckDefinition, ServiceDefinition, decode};
+use lictor_model::duration::GoDuration;
+use lictor_model::operator::AutopilotConfig;
 use serde_json::{Value, json};
 
 use read::Reader;
@@ -106,6 +108,8 @@ pub struct RuntimeConfig {
     pub txn_max_request: usize,
     /// The shortest time to live that a session may ask for.
     pub session_ttl_min: Duration,
+    /// How servers are looked after until an operator says otherwise.
+    pub autopilot: AutopilotConfig,
     /// Leave the cluster on SIGTERM; by default clients do.
     pub leave_on_terminate: bool,
     /// Do not leave the cluster on SIGINT; by default servers do not.
@@ -167,6 +171,28 @@ const LONGEST_QUERY: Duration = Duration::from_secs(24 * 3600);
 /// The largest value the key-value store can be told to take, in bytes.
 const LARGEST_VALUE: u64 = 4 * 1024 * 1024;
 
+/// How servers are looked after; what is not said is as usual.
+fn autopilot(reader: &mut Reader) -> AutopilotConfig {
+    let usual = AutopilotConfig::default();
+    AutopilotConfig {
+        cleanup_dead_servers: reader.flag_or("autopilot.cleanup_dead_servers", usual.cleanup_dead_servers),
+        last_contact_threshold: GoDuration(
+            reader.duration_or("autopilot.last_contact_threshold", usual.last_contact_threshold.0),
+        ),
+        max_trailing_logs: reader
+            .optional_whole("autopilot.max_trailing_logs")
+            .unwrap_or(usual.max_trailing_logs),
+        min_quorum: reader.whole("autopilot.min_quorum", usual.min_quorum, u32::from(u16::MAX)),
+        server_stabilization_time: GoDuration(
+            reader.duration_or("autopilot.server_stabilization_time", usual.server_stabilization_time.0),
+        ),
+        redundancy_zone_tag: reader.text("autopilot.redundancy_zone_tag").unwrap_or_default(),
+        disable_upgrade_migration: reader.flag("autopilot.disable_upgrade_migration"),
+        upgrade_version_tag: reader.text("autopilot.upgrade_version_tag").unwrap_or_default(),
+        ..usual
+    }
+}
+
 /// A size limit of the key-value store.
 fn bytes(given: Option<u64>) -> usize {
     usize::try_from(given.unwrap_or(512 * 1024).min(LARGEST_VALUE)).unwrap_or(usize::MAX)
@@ -222,6 +248,7 @@ impl RuntimeConfig {
             kv_max_value_size: bytes(reader.optional_whole("limits.kv_max_value_size")),
             txn_max_request: bytes(reader.optional_whole("limits.txn_max_req_len")),
             session_ttl_min: reader.duration("session_ttl_min"),
+            autopilot: autopilot(&mut reader),
             leave_on_terminate: reader.flag_or("leave_on_terminate", !server),
             skip_leave_on_interrupt: reader.flag_or("skip_leave_on_interrupt", server),
             log_level: reader.text("log_level").unwrap_or_else(|| "INFO".to_owned()),

@@ -46,7 +46,7 @@ pub(crate) async fn members(call: Call) -> Result<Response<Body>, Failure> {
     if !call.params.get("segment").is_empty() {
         return Err(Failure::internal("Network segments are not supported in this version of Consul"));
     }
-    match call.agent(LocalRequest::Members).await? {
+    match call.agent(LocalRequest::Members { wan: !call.params.get("wan").is_empty() }).await? {
         LocalAnswer::Members(members) => respond::json(&call, &members),
         _ => Err(Failure::mismatch()),
     }

@@ -140,7 +140,7 @@ fn cas(call: &Call) -> Result<Option<RaftIndex>, Failure> {
 }
 
 /// A number in the wording of Go's parser, which clients of the reference know.
-fn parse_uint(text: &str) -> Result<u64, Failure> {
+pub(crate) fn parse_uint(text: &str) -> Result<u64, Failure> {
     text.parse().map_err(|error: std::num::ParseIntError| {
         let why = match error.kind() {
             std::num::IntErrorKind::PosOverflow => "value out of range",

@@ -14,8 +14,8 @@ use crate::failure::Failure;
 use crate::params::Params;
 use crate::server::Peer;
 use crate::{
-    Settings, absent, acl, agent, agent_health, catalog, compress, connect, health, kv, respond, session,
-    status, txn,
+    Settings, absent, acl, agent, agent_health, catalog, compress, connect, coordinate, health, kv, operator,
+    respond, session, status, txn,
 };
 
 /// How long a body may take to arrive.
@@ -130,22 +130,22 @@ const ROUTES: &[Route] = routes! {
     "/v1/peering" ["GET", "DELETE"] absent::mesh;
     "/v1/peering/" ["GET", "PUT", "POST", "DELETE"] absent::mesh;
     "/v1/coordinate/datacenters" ["GET"] absent::coordinates;
-    "/v1/coordinate/nodes" ["GET"] absent::coordinates;
-    "/v1/coordinate/node/" ["GET"] absent::coordinates;
-    "/v1/coordinate/update" ["PUT"] absent::coordinates;
+    "/v1/coordinate/nodes" ["GET"] coordinate::nodes;
+    "/v1/coordinate/node/" ["GET"] coordinate::node;
+    "/v1/coordinate/update" ["PUT"] coordinate::update;
     "/v1/event/fire/" ["PUT"] absent::events;
     "/v1/event/list" ["GET"] absent::events;
     "/v1/query" ["GET", "POST"] absent::prepared_queries;
     "/v1/query/" ["GET", "PUT", "DELETE"] absent::prepared_queries;
     "/v1/snapshot" ["GET", "PUT"] absent::snapshots;
-    "/v1/operator/raft/peer" ["DELETE"] absent::operator;
+    "/v1/operator/raft/peer" ["DELETE"] operator::remove_peer;
     "/v1/operator/raft/transfer-leader" ["POST"] absent::operator;
     "/v1/operator/keyring" ["GET", "POST", "PUT", "DELETE"] absent::operator;
-    "/v1/operator/autopilot/configuration" ["GET", "PUT"] absent::operator;
-    "/v1/operator/autopilot/health" ["GET"] absent::operator;
-    "/v1/operator/autopilot/state" ["GET"] absent::operator;
+    "/v1/operator/autopilot/configuration" ["GET", "PUT"] operator::autopilot;
+    "/v1/operator/autopilot/health" ["GET"] operator::health;
+    "/v1/operator/autopilot/state" ["GET"] operator::state;
     "/v1/operator/usage" ["GET"] absent::operator;
-    "/v1/operator/raft/configuration" ["GET"] status::raft_configuration;
+    "/v1/operator/raft/configuration" ["GET"] operator::raft_configuration;
     "/v1/status/leader" ["GET"] status::leader;
     "/v1/status/peers" ["GET"] status::peers;
 };

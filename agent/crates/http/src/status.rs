@@ -1,4 +1,4 @@
-//! `/v1/status/` and `/v1/operator/raft/`: the servers as Raft sees them.
+//! `/v1/status/`: who leads, and who else serves.
 
 use axum::body::Body;
 use axum::http::Response;
@@ -21,13 +21,6 @@ pub(crate) async fn leader(call: Call) -> Result<Response<Body>, Failure> {
 pub(crate) async fn peers(call: Call) -> Result<Response<Body>, Failure> {
     match call.agent(LocalRequest::Peers { datacenter: call.params.datacenter() }).await? {
         LocalAnswer::Peers(peers) => respond::json(&call, &peers),
-        _ => Err(Failure::mismatch()),
-    }
-}
-
-pub(crate) async fn raft_configuration(call: Call) -> Result<Response<Body>, Failure> {
-    match call.agent(LocalRequest::RaftConfiguration).await? {
-        LocalAnswer::RaftServers(servers) => respond::json(&call, &servers),
         _ => Err(Failure::mismatch()),
     }
 }

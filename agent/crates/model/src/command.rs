@@ -10,9 +10,11 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::check::Check;
+use crate::coordinate::NodeCoordinate;
 use crate::error::Error;
 use crate::ids::{CheckId, Datacenter, Key, NodeId, NodeName, RaftIndex, ServiceId, SessionId, Token};
 use crate::node::null_when_empty;
+use crate::operator::AutopilotConfig;
 use crate::service::Service;
 use crate::session::Session;
 use crate::txn::{Operation, TransactionReply};
@@ -35,6 +37,15 @@ pub enum Command {
     RenewSession(SessionId),
     /// Let keys be locked again of which the lock-delay has passed → [`Outcome::Done`].
     EndLockDelays(Vec<LockDelay>),
+    /// Change how servers are looked after → [`Outcome::Applied`].
+    SetAutopilot {
+        /// How from now on.
+        config: Box<AutopilotConfig>,
+        /// Only if the modify index of what is set is this; 0: only if nothing is; absent: anyway.
+        cas: Option<RaftIndex>,
+    },
+    /// Say where nodes are; of nodes that are not registered nothing is kept → [`Outcome::Done`].
+    UpdateCoordinates(Vec<NodeCoordinate>),
     /// Do many things or none → [`Outcome::Transaction`].
     Transaction(Vec<Operation>),
 }

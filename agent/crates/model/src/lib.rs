@@ -10,6 +10,7 @@
 
 pub mod check;
 pub mod command;
+pub mod coordinate;
 pub mod definition;
 pub mod duration;
 pub mod error;
@@ -18,6 +19,7 @@ pub mod ids;
 pub mod kv;
 pub mod local;
 pub mod node;
+pub mod operator;
 pub mod probe;
 pub mod query;
 pub mod seam;

@@ -12,6 +12,7 @@ use crate::check::{Check, Status};
 use crate::definition::{CheckDefinition, ServiceDefinition};
 use crate::filter::Filter;
 use crate::ids::{CheckId, Datacenter, ServiceId, ServiceName};
+use crate::operator::ServersHealth;
 use crate::probe::ProbeFacts;
 use crate::service::Service;
 
@@ -20,8 +21,11 @@ use crate::service::Service;
 pub enum LocalRequest {
     /// Its configuration and identity → [`LocalAnswer::Document`].
     Describe,
-    /// The members of its gossip pool → [`LocalAnswer::Members`].
-    Members,
+    /// The members of a gossip pool → [`LocalAnswer::Members`].
+    Members {
+        /// Of the pool between datacenters; there are none if the agent is not in it.
+        wan: bool,
+    },
     /// The services registered with it → [`LocalAnswer::Services`].
     Services {
         /// Which of them.
@@ -116,6 +120,15 @@ pub enum LocalRequest {
     },
     /// The Raft configuration → [`LocalAnswer::RaftServers`].
     RaftConfiguration,
+    /// How the servers are → [`LocalAnswer::ServersHealth`].
+    ServersHealth,
+    /// Take a server out of the Raft configuration → [`LocalAnswer::Done`].
+    RemoveRaftServer {
+        /// By its id, or else by its address.
+        id: Option<String>,
+        /// Its address, host and port.
+        address: Option<String>,
+    },
     /// The datacenters known → [`LocalAnswer::Datacenters`].
     Datacenters,
     /// Figures of the agent → [`LocalAnswer::Document`].
@@ -150,6 +163,8 @@ pub enum LocalAnswer {
     Peers(Vec<SocketAddr>),
     /// The Raft configuration.
     RaftServers(RaftServers),
+    /// How the servers are.
+    ServersHealth(ServersHealth),
     /// Datacenters, nearest first.
     Datacenters(Vec<Datacenter>),
 }

@@ -7,10 +7,12 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::check::{Check, Status};
+use crate::coordinate::NodeCoordinate;
 use crate::filter::Filter;
 use crate::ids::{Datacenter, Key, NodeName, RaftIndex, ServiceName, SessionId, Token};
 use crate::kv::KvEntry;
 use crate::node::Node;
+use crate::operator::AutopilotConfig;
 use crate::service::Service;
 use crate::session::Session;
 use crate::txn::{Operation, TransactionReply};
@@ -77,6 +79,12 @@ pub enum Query {
     Sessions,
     /// The sessions of a node, by id → [`Answer::Sessions`].
     NodeSessions(NodeName),
+    /// How servers are looked after → [`Answer::Autopilot`].
+    Autopilot,
+    /// Where all nodes are, by name → [`Answer::Coordinates`].
+    Coordinates,
+    /// Where one node is → [`Answer::Coordinates`].
+    NodeCoordinates(NodeName),
     /// A transaction that only reads → [`Answer::Transaction`].
     Transaction(Vec<Operation>),
 }
@@ -223,6 +231,10 @@ pub enum Answer {
     Checks(Vec<Arc<Check>>),
     /// Sessions in the order of their ids.
     Sessions(Vec<Arc<Session>>),
+    /// How servers are looked after.
+    Autopilot(Arc<AutopilotConfig>),
+    /// Where nodes are, in the order of their names.
+    Coordinates(Vec<Arc<NodeCoordinate>>),
     /// What a transaction came to.
     Transaction(TransactionReply),
 }

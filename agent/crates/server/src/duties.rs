@@ -13,8 +13,9 @@ use lictor_model::command::{Command, Deregistration, Outcome, Registration, Writ
 use lictor_model::ids::fold;
 use lictor_model::local::{Member, MemberStatus};
 use lictor_model::service::Service;
-use lictor_model::{CheckId, NodeName};
+use lictor_model::{CheckId, NodeName, RaftIndex};
 use lictor_store::Snapshot;
+use lictor_sys::clock::Clock;
 use tokio::sync::broadcast::error::RecvError;
 use tokio_util::sync::CancellationToken;
 
@@ -138,11 +139,12 @@ fn removal(node: NodeName) -> Command {
 }
 
 /// Does the duties whenever this server leads, until `stop` is cancelled.
-pub async fn run(server: Arc<Server>, gossip: Arc<Gossip>, stop: CancellationToken) {
+pub async fn run(server: Arc<Server>, gossip: Arc<Gossip>, clock: Arc<dyn Clock>, stop: CancellationToken) {
     let mut leadership = server.consensus.subscribe_leadership();
     let mut changes = gossip.events();
     loop {
         let established = leadership.borrow_and_update().established;
+        server.note_leading(established, clock.unix_millis());
         let wait = if established {
             let done = reconcile(&server, &gossip).await;
             server.mark_registered(done || server.is_registered.load(std::sync::atomic::Ordering::Acquire));
@@ -163,7 +165,12 @@ pub async fn run(server: Arc<Server>, gossip: Arc<Gossip>, stop: CancellationTok
 
 async fn reconcile(server: &Server, gossip: &Gossip) -> bool {
     let mut done = true;
-    for command in plan(&gossip.members(), &server.store.snapshot()) {
+    let snapshot = server.store.snapshot();
+    let first_config = snapshot.autopilot().is_none().then(|| Command::SetAutopilot {
+        config: Box::new(server.settings.autopilot.clone()),
+        cas: Some(RaftIndex::default()),
+    });
+    for command in plan(&gossip.members(), &snapshot).into_iter().chain(first_config) {
         match server.write(command, WriteOptions::default()).await {
             Ok(Outcome::Refused(error)) | Err(error) => {
                 tracing::warn!(%error, "failed to reconcile a member with the catalog");
@@ -176,4 +183,4 @@ async fn reconcile(server: &Server, gossip: &Gossip) -> bool {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -9,6 +9,7 @@
 //!
 //! Nothing here knows HTTP or DNS, and nothing but the store decides what a command does.
 
+mod autopilot;
 pub mod duties;
 mod prepare;
 mod read;
@@ -18,13 +19,14 @@ mod transaction;
 mod write;
 
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use lictor_acl::Resolver;
 use lictor_consensus::Consensus;
 use lictor_model::local::RaftServers;
+use lictor_model::operator::AutopilotConfig;
 use lictor_model::{Datacenter, Error, Result};
 use lictor_store::Store;
 use tokio_util::sync::CancellationToken;
@@ -42,6 +44,8 @@ pub struct Settings {
     pub max_query_time: Duration,
     /// The shortest time to live that a session may ask for.
     pub session_ttl_min: Duration,
+    /// How servers are looked after until an operator says otherwise.
+    pub autopilot: AutopilotConfig,
     /// How long a request waits for a leader to be there.
     pub hold_timeout: Duration,
 }
@@ -55,6 +59,8 @@ pub struct Server {
     /// Whether this server, while leading, has put itself into the catalog. Until then it does
     /// not call itself leader: who sees a leader expects to see its node too.
     is_registered: AtomicBool,
+    /// Since when this server leads, in milliseconds of the Unix epoch.
+    leading_since: AtomicU64,
     /// When sessions and lock-delays end, while this server leads.
     timers: Mutex<Option<Timers>>,
     stop: CancellationToken,
@@ -75,6 +81,7 @@ impl Server {
             store,
             resolver: Resolver::default(),
             is_registered: AtomicBool::new(false),
+            leading_since: AtomicU64::new(0),
             timers: Mutex::new(None),
             stop,
         }
@@ -110,6 +117,15 @@ impl Server {
                 Err(Error::no_path())
             }
             _ => Ok(()),
+        }
+    }
+
+    /// Notes since when this server leads without a break; 0 if it does not.
+    pub(crate) fn note_leading(&self, leads: bool, now: u64) {
+        if !leads {
+            self.leading_since.store(0, Ordering::Relaxed);
+        } else if self.leading_since.load(Ordering::Relaxed) == 0 {
+            self.leading_since.store(now, Ordering::Relaxed);
         }
     }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 use lictor_acl::{Access, Authorizer, Resource};
 use lictor_model::check::Check;
 use lictor_model::command::{Command, Deregistration, KvChange, Registration};
+use lictor_model::coordinate::NodeCoordinate;
 use lictor_model::session::{Behavior, MAX_TTL, Session};
 use lictor_model::{CheckId, Code, Datacenter, Error, Key, NodeId, Result, ServiceId, SessionId, duration};
 
@@ -22,11 +23,28 @@ pub(crate) fn prepare(command: &mut Command, authorizer: &Authorizer, settings: 
         Command::Deregister(deregistration) => deregister(deregistration, authorizer, datacenter),
         Command::Kv(change) => kv(change, authorizer),
         Command::CreateSession(session) => create_session(session, authorizer, settings.session_ttl_min),
+        Command::SetAutopilot { .. } => permit(authorizer, Resource::Operator),
+        Command::UpdateCoordinates(coordinates) => update_coordinates(coordinates, authorizer),
         Command::EndSessions(_)
         | Command::RenewSession(_)
         | Command::EndLockDelays(_)
         | Command::Transaction(_) => Ok(()),
     }
+}
+
+/// How many dimensions a coordinate has.
+const DIMENSIONS: usize = 8;
+
+fn update_coordinates(coordinates: &[NodeCoordinate], authorizer: &Authorizer) -> Result<()> {
+    for NodeCoordinate { node, coord, .. } in coordinates {
+        let numbers = [coord.error, coord.adjustment, coord.height];
+        if coord.vec.len() != DIMENSIONS || coord.vec.iter().chain(&numbers).any(|number| !number.is_finite())
+        {
+            return Err(Error::failed("invalid coordinate"));
+        }
+        permit(authorizer, Resource::Node(node.as_str()))?;
+    }
+    Ok(())
 }
 
 fn create_session(session: &mut Session, authorizer: &Authorizer, shortest_ttl: Duration) -> Result<()> {
@@ -179,6 +197,7 @@ pub(crate) mod tests {
             default_query_time: Duration::from_secs(300),
             max_query_time: Duration::from_secs(600),
             session_ttl_min: Duration::from_secs(10),
+            autopilot: Default::default(),
             hold_timeout: Duration::from_secs(7),
         }
     }

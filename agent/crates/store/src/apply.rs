@@ -5,6 +5,7 @@
 
 mod catalog;
 mod kv;
+mod operator;
 mod session;
 mod txn;
 
@@ -39,6 +40,8 @@ pub(crate) fn apply(
         Command::CreateSession(session) => change.create_session(*session),
         Command::EndSessions(ids) => change.end_sessions(&ids),
         Command::EndLockDelays(delays) => change.end_lock_delays(&delays),
+        Command::SetAutopilot { config, cas } => change.set_autopilot(*config, cas),
+        Command::UpdateCoordinates(coordinates) => change.update_coordinates(coordinates),
         Command::Transaction(operations) => Outcome::Transaction(change.transaction(&operations)),
         // Nothing that is replicated changes; a log that has one all the same stays readable.
         Command::RenewSession(_) => Outcome::Done,

@@ -6,8 +6,11 @@
 use std::sync::Arc;
 
 use lictor_model::check::Check;
+use lictor_model::coordinate::NodeCoordinate;
+use lictor_model::ids::fold;
 use lictor_model::kv::KvEntry;
 use lictor_model::node::Node;
+use lictor_model::operator::AutopilotConfig;
 use lictor_model::service::Service;
 use lictor_model::session::Session;
 use lictor_model::{Key, RaftIndex};
@@ -47,6 +50,8 @@ struct Tables {
     kv: Vec<Arc<KvEntry>>,
     sessions: Vec<Arc<Session>>,
     lock_delays: Vec<(Key, PendingDelay)>,
+    autopilot: Option<Arc<AutopilotConfig>>,
+    coordinates: Vec<Arc<NodeCoordinate>>,
     indexes: Indexes,
 }
 
@@ -66,6 +71,8 @@ impl Snapshot {
             kv: self.kv.values().cloned().collect(),
             sessions: self.sessions.values().cloned().collect(),
             lock_delays: self.lock_delays.iter().map(|(key, delay)| (key.clone(), *delay)).collect(),
+            autopilot: self.autopilot.clone(),
+            coordinates: self.coordinates.values().cloned().collect(),
             indexes: self.indexes.clone(),
         };
         let mut bytes = vec![VERSION];
@@ -96,6 +103,12 @@ impl Snapshot {
         for session in tables.sessions {
             snapshot.put_session(session);
         }
+        snapshot.autopilot = tables.autopilot;
+        snapshot.coordinates = tables
+            .coordinates
+            .into_iter()
+            .map(|coordinate| (fold(coordinate.node.as_str()), coordinate))
+            .collect();
         snapshot.lock_delays = tables.lock_delays.into_iter().collect();
         Ok(snapshot)
     }

@@ -3,6 +3,7 @@
 mod catalog;
 mod health;
 mod kv;
+mod operator;
 mod session;
 
 use lictor_acl::Authorizer;
@@ -44,6 +45,9 @@ pub fn eval(snapshot: &Snapshot, query: &Query, authorizer: &Authorizer) -> Resu
         Query::Session(id) => Ok(view.session(id)),
         Query::Sessions => Ok(view.sessions()),
         Query::NodeSessions(node) => Ok(view.node_sessions(node)),
+        Query::Autopilot => Ok(view.autopilot()),
+        Query::Coordinates => Ok(view.coordinates()),
+        Query::NodeCoordinates(node) => Ok(view.node_coordinates(node)),
         Query::Transaction(operations) => Ok(view.transaction(operations)),
     }
 }

@@ -7,9 +7,11 @@ use std::time::Duration;
 use imbl::ordmap::DiffItem;
 use imbl::{OrdMap, OrdSet};
 use lictor_model::check::Check;
+use lictor_model::coordinate::NodeCoordinate;
 use lictor_model::ids::fold;
 use lictor_model::kv::KvEntry;
 use lictor_model::node::Node;
+use lictor_model::operator::AutopilotConfig;
 use lictor_model::service::Service;
 use lictor_model::session::Session;
 use lictor_model::{CheckId, Key, NodeId, RaftIndex, ServiceId, SessionId};
@@ -68,6 +70,8 @@ pub struct Snapshot {
     /// (session, key) of every lock that is held.
     pub(crate) locks: OrdSet<(SessionId, Key)>,
     pub(crate) lock_delays: OrdMap<Key, PendingDelay>,
+    pub(crate) autopilot: Option<Arc<AutopilotConfig>>,
+    pub(crate) coordinates: OrdMap<Folded, Arc<NodeCoordinate>>,
     pub(crate) indexes: Indexes,
 }
 
@@ -148,6 +152,12 @@ impl Snapshot {
             .range((Bound::Included(prefix.clone()), Bound::Unbounded))
             .take_while(move |(key, _)| key.as_str().starts_with(prefix.as_str()))
             .map(|(_, entry)| entry)
+    }
+
+    /// How servers are looked after, if that has been set.
+    #[must_use]
+    pub fn autopilot(&self) -> Option<&Arc<AutopilotConfig>> {
+        self.autopilot.as_ref()
     }
 
     /// A session by its id.

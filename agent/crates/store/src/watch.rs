@@ -43,6 +43,12 @@ pub enum Watch {
     NodeSessions(Arc<str>),
     /// Keys that nobody may lock for a while.
     LockDelays,
+    /// How servers are looked after.
+    Autopilot,
+    /// Where any node is.
+    Coordinates,
+    /// Where one node is.
+    NodeCoordinates(Arc<str>),
 }
 
 /// The watches an answer depends on.

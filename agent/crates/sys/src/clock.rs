@@ -29,6 +29,16 @@ impl std::ops::Add<Duration> for Moment {
     }
 }
 
+/// A time as RFC 3339 has it, in UTC: `2001-02-03T04:05:06Z`.
+#[must_use]
+pub fn rfc3339(unix_millis: u64) -> String {
+    let seconds = i64::try_from(unix_millis / 1000).unwrap_or(i64::MAX);
+    time::OffsetDateTime::from_unix_timestamp(seconds)
+        .ok()
+        .and_then(|time| time.format(&time::format_description::well_known::Rfc3339).ok())
+        .unwrap_or_else(|| "0001-01-01T00:00:00Z".to_owned())
+}
+
 /// Where the time comes from.
 pub trait Clock: Send + Sync + 'static {
     /// Now, on a scale that never goes back.

@@ -138,15 +138,19 @@ impl Reader {
     }
 
     pub(super) fn duration(&mut self, key: &str) -> Duration {
+        self.duration_or(key, Duration::ZERO)
+    }
+
+    pub(super) fn duration_or(&mut self, key: &str, default: Duration) -> Duration {
         match self.take(key) {
             Value::String(text) => duration::parse(&text).unwrap_or_else(|why| {
                 self.problem(format!("{key}: invalid duration: {text:?}: {why}"));
-                Duration::ZERO
+                default
             }),
-            Value::Null => Duration::ZERO,
+            Value::Null => default,
             other => {
                 self.expected(key, "a duration such as \"10s\"", &other);
-                Duration::ZERO
+                default
             }
         }
     }

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-fn member(name: &str, status: MemberStatus, role: &str) -> Member {
+pub(crate) fn member(name: &str, status: MemberStatus, role: &str) -> Member {
     let tags = [("role", role), ("id", ""), ("port", "8300")];
     Member {
         name: name.to_owned(),

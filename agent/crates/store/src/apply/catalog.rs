@@ -203,6 +203,7 @@ impl Change<'_> {
     pub(super) fn remove_node(&mut self, name: &Folded) {
         let Some(node) = self.state.nodes.get(name).cloned() else { return };
         self.end_sessions_on(name);
+        self.forget_coordinate(name);
         let services: Vec<ServiceId> =
             self.state.services_of(name).map(|service| service.id.clone()).collect();
         for service in services {
