@@ -37,7 +37,7 @@ use crate::registrar::Registrar;
 use crate::reporter::ToLocal;
 use crate::signals::{Signals, Told};
 use crate::sync::Syncer;
-use crate::{banner, identity};
+use crate::{banner, dns, identity};
 
 /// How long a request waits for a leader.
 const HOLD_TIMEOUT: Duration = Duration::from_secs(7);
@@ -95,6 +95,7 @@ impl Agent {
         }
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
         let listeners = Listeners::bind(&config)?;
+        let recursors = dns::recursors(&config, address).await?;
         let gossip = Arc::new(start_gossip(&config, &identity, address, &listeners, &clock)?);
         let stop = CancellationToken::new();
         let stop_edges = CancellationToken::new();
@@ -143,7 +144,7 @@ impl Agent {
         registrar.restore_services(saved.services).await;
         registrar.apply_files(&config).await.map_err(|error| StartError(error.message))?;
         registrar.restore_checks(saved.checks).await;
-        listeners.serve(&config, &backend, &clock, &stop_edges, &mut tasks);
+        listeners.serve(&config, recursors, &backend, &clock, &stop_edges, &mut tasks);
         let mut consensus = None;
         if config.server {
             let (opened, server) = open_server(&config, &identity, server_address, &stop).await?;
@@ -279,6 +280,7 @@ impl Listeners {
     fn serve(
         self,
         config: &RuntimeConfig,
+        recursors: Vec<SocketAddr>,
         backend: &Arc<AgentBackend>,
         clock: &Arc<dyn Clock>,
         stop: &CancellationToken,
@@ -295,14 +297,7 @@ impl Listeners {
             tasks.spawn(lictor_http::serve(listener, router.clone(), stop.clone()));
         }
         for sockets in self.dns {
-            let settings = lictor_dns::Settings {
-                datacenter: config.datacenter.clone(),
-                domain: config.domain.clone(),
-                alt_domain: config.alt_domain.clone(),
-                only_passing: config.dns_only_passing,
-                udp_answer_limit: config.dns_udp_answer_limit,
-                node_meta_txt: config.dns_node_meta_txt,
-            };
+            let settings = dns::settings(config, recursors.clone());
             let (backend, clock) = (Arc::clone(backend) as _, Arc::clone(clock));
             tasks.spawn(lictor_dns::serve(sockets, settings, backend, clock, stop.clone()));
         }

@@ -9,6 +9,7 @@ pub mod backend;
 mod banner;
 pub mod compose;
 mod describe;
+mod dns;
 mod identity;
 mod registrar;
 mod reporter;

@@ -18,7 +18,7 @@ use std::path::PathBuf;
 
 use serde_json::Value;
 
-pub use runtime::{Ports, RuntimeConfig, ScriptChecks};
+pub use runtime::{DnsConfig, Ports, RecursorStrategy, RuntimeConfig, ScriptChecks, Soa};
 pub use source::Format;
 
 /// Where a configuration comes from.
