@@ -144,7 +144,7 @@ impl Agent {
         registrar.restore_services(saved.services).await;
         registrar.apply_files(&config).await.map_err(|error| StartError(error.message))?;
         registrar.restore_checks(saved.checks).await;
-        listeners.serve(&config, recursors, &backend, &clock, &stop_edges, &mut tasks);
+        listeners.serve(&config, &recursors, &backend, &clock, &stop_edges, &mut tasks);
         let mut consensus = None;
         if config.server {
             let (opened, server) = open_server(&config, &identity, server_address, &stop).await?;
@@ -280,7 +280,7 @@ impl Listeners {
     fn serve(
         self,
         config: &RuntimeConfig,
-        recursors: Vec<SocketAddr>,
+        recursors: &[SocketAddr],
         backend: &Arc<AgentBackend>,
         clock: &Arc<dyn Clock>,
         stop: &CancellationToken,
@@ -297,7 +297,7 @@ impl Listeners {
             tasks.spawn(lictor_http::serve(listener, router.clone(), stop.clone()));
         }
         for sockets in self.dns {
-            let settings = dns::settings(config, recursors.clone());
+            let settings = dns::settings(config, recursors);
             let (backend, clock) = (Arc::clone(backend) as _, Arc::clone(clock));
             tasks.spawn(lictor_dns::serve(sockets, settings, backend, clock, stop.clone()));
         }

@@ -15,7 +15,7 @@ const PORT: u16 = 53;
 const RESOLVE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The settings of the DNS interface.
-pub(crate) fn settings(config: &RuntimeConfig, recursors: Vec<SocketAddr>) -> Settings {
+pub(crate) fn settings(config: &RuntimeConfig, recursors: &[SocketAddr]) -> Settings {
     let dns = &config.dns;
     Settings {
         datacenter: config.datacenter.clone(),
@@ -37,7 +37,7 @@ pub(crate) fn settings(config: &RuntimeConfig, recursors: Vec<SocketAddr>) -> Se
             expire: dns.soa.expire,
             min_ttl: dns.soa.min_ttl,
         },
-        recursors,
+        recursors: recursors.to_vec(),
         recursor_order: match dns.recursor_strategy {
             RecursorStrategy::Sequential => RecursorOrder::Sequential,
             RecursorStrategy::Random => RecursorOrder::Random,

@@ -16,6 +16,7 @@ mod blocking;
 mod cli;
 mod directions;
 mod durability;
+mod forwarding;
 mod quickstart;
 mod reload;
 mod sandbox;

@@ -177,3 +177,6 @@ impl Expected<'_> {
         (repeats || refuses).then_some(code)
     }
 }
+
+#[cfg(test)]
+mod tests;
