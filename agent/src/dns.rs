@@ -55,6 +55,9 @@ pub(crate) async fn recursors(
     for recursor in &config.dns.recursors {
         let failed =
             |why: &dyn std::fmt::Display| StartError(format!("Invalid recursor address: {recursor}: {why}"));
+        if !may_be_address(recursor) {
+            return Err(failed(&"too many colons in address"));
+        }
         let resolved = tokio::time::timeout(RESOLVE_TIMEOUT, net::resolve(recursor, PORT)).await;
         let addresses = resolved.map_err(|_| failed(&"timed out"))?.map_err(|error| failed(&error))?;
         let address = *addresses.first().ok_or_else(|| failed(&"no address"))?;
@@ -67,6 +70,12 @@ pub(crate) async fn recursors(
     Ok(found)
 }
 
+/// Whether a text is an address, or a name with or without a port.
+fn may_be_address(text: &str) -> bool {
+    let bare = text.trim_start_matches('[').trim_end_matches(']');
+    text.parse::<SocketAddr>().is_ok() || bare.parse::<IpAddr>().is_ok() || text.matches(':').count() < 2
+}
+
 /// Whether the agent's own DNS interface answers at an address.
 fn is_own(config: &RuntimeConfig, advertised: IpAddr, address: SocketAddr) -> bool {
     let ip = address.ip();
@@ -74,4 +83,35 @@ fn is_own(config: &RuntimeConfig, advertised: IpAddr, address: SocketAddr) -> bo
         *listening == ip || listening.is_unspecified() && (ip.is_loopback() || ip == advertised)
     };
     config.ports.dns == Some(address.port()) && config.dns_addrs.iter().any(local)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn of(recursors: &[&str]) -> Result<Vec<SocketAddr>, String> {
+        let list: Vec<String> = recursors.iter().map(|recursor| format!("-recursor={recursor}")).collect();
+        let arguments = ["-dev".to_owned(), "-client=0.0.0.0".to_owned()].into_iter().chain(list);
+        let sources = lictor_config::flags::parse(&arguments.collect::<Vec<_>>()).unwrap();
+        let config = lictor_config::load(&sources).unwrap();
+        super::recursors(&config, IpAddr::from([10, 0, 0, 1])).await.map_err(|error| error.to_string())
+    }
+
+    #[tokio::test]
+    async fn recursors_have_a_port_and_are_somebody_else() {
+        let given =
+            ["9.9.9.9", "::1", "[::2]:54", "127.0.0.1:8600", "10.0.0.1:8600", "10.0.0.1", "9.9.9.9:53"];
+        let expected = ["9.9.9.9:53", "[::1]:53", "[::2]:54", "10.0.0.1:53"];
+        let expected: Vec<SocketAddr> = expected.iter().map(|address| address.parse().unwrap()).collect();
+        assert_eq!(of(&given).await, Ok(expected));
+    }
+
+    #[tokio::test]
+    async fn what_is_no_address_is_told() {
+        for (bad, why) in [("bad:::1", "too many colons in address"), ("9.9.9.9:99999", "invalid port value")]
+        {
+            let error = of(&[bad]).await.unwrap_err();
+            assert_eq!(error, format!("Invalid recursor address: {bad}: {why}"));
+        }
+    }
 }
