@@ -10,6 +10,8 @@
 
 mod domain;
 mod encode;
+#[cfg(test)]
+mod fixture;
 mod handler;
 mod lookup;
 mod message;

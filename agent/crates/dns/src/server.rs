@@ -137,3 +137,6 @@ async fn question(stream: &mut TcpStream) -> std::io::Result<Option<Vec<u8>>> {
 async fn in_time<T>(work: impl Future<Output = std::io::Result<T>>) -> std::io::Result<T> {
     tokio::time::timeout(TCP_TIMEOUT, work).await.unwrap_or_else(|_| Err(std::io::ErrorKind::TimedOut.into()))
 }
+
+#[cfg(test)]
+mod tests;
