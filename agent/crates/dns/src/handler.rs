@@ -10,7 +10,7 @@ use lictor_sys::clock::Clock;
 use crate::Settings;
 use crate::domain;
 use crate::lookup::Lookup;
-use crate::message::{PLAIN_PAYLOAD, Received, Request, Transport, receive};
+use crate::message::{Received, Request, Transport, receive};
 use crate::records::Asked;
 use crate::recursor::Recursors;
 use crate::reply::{Response, Style};
@@ -60,7 +60,7 @@ impl Handler {
             kind: request.query.query_type(),
             domain,
             useful: self.style.useful_answers(request),
-            roomy: request.payload() > PLAIN_PAYLOAD,
+            extended: request.edns.is_some(),
             leads: MOST_LEADS,
         };
         let response = self.lookup.resolve(asked).await.unwrap_or_else(|error| {

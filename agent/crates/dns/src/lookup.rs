@@ -213,7 +213,7 @@ impl Lookup {
                 record.ttl = ttl;
                 record
             });
-            let most = if asked.roomy { usize::MAX } else { MOST_FOLLOWED_RECORDS };
+            let most = if asked.extended { usize::MAX } else { MOST_FOLLOWED_RECORDS };
             let section =
                 if asked.kind == RecordType::SRV { &mut response.additional } else { &mut response.answers };
             section.extend(records.take(most));

@@ -25,8 +25,8 @@ pub(crate) struct Asked<'q> {
     pub(crate) domain: &'q Domain,
     /// How many answers can be of use.
     pub(crate) useful: usize,
-    /// Whether the client takes more than the oldest ones do.
-    pub(crate) roomy: bool,
+    /// Whether the client knows EDNS.
+    pub(crate) extended: bool,
     /// How often a name may still lead to another.
     pub(crate) leads: u8,
 }
