@@ -22,7 +22,7 @@ use lictor_model::probe::CheckRunner;
 use lictor_model::seam::Backend;
 use lictor_model::{Error, Result};
 use lictor_sandbox::{Bounds, ExecPolicy, Sandbox, SandboxConfig};
-use lictor_server::{Server, Settings as ServerSettings, duties};
+use lictor_server::{Server, Settings as ServerSettings, duties, sessions};
 use lictor_store::Store;
 use lictor_sys::clock::{Clock, SystemClock};
 use lictor_sys::{file, net};
@@ -94,8 +94,8 @@ impl Agent {
             tracing::warn!("bootstrap = true: do not enable unless necessary");
         }
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
-        let listeners = Listeners::bind(&config)?;
         let recursors = dns::recursors(&config, address).await?;
+        let listeners = Listeners::bind(&config, recursors)?;
         let gossip = Arc::new(start_gossip(&config, &identity, address, &listeners, &clock)?);
         let stop = CancellationToken::new();
         let stop_edges = CancellationToken::new();
@@ -144,11 +144,12 @@ impl Agent {
         registrar.restore_services(saved.services).await;
         registrar.apply_files(&config).await.map_err(|error| StartError(error.message))?;
         registrar.restore_checks(saved.checks).await;
-        listeners.serve(&config, &recursors, &backend, &clock, &stop_edges, &mut tasks);
+        listeners.serve(&config, identity.name.as_str(), &backend, &clock, &stop_edges, &mut tasks);
         let mut consensus = None;
         if config.server {
             let (opened, server) = open_server(&config, &identity, server_address, &stop).await?;
             tasks.spawn(duties::run(Arc::clone(&server), Arc::clone(&gossip), stop.clone()));
+            tasks.spawn(sessions::run(Arc::clone(&server), stop.clone()));
             tasks.spawn(log_leadership(Arc::clone(&opened), stop.clone()));
             // This is the only place that sets it.
             let _ = backend.server.set(server);
@@ -252,16 +253,17 @@ impl Agent {
     }
 }
 
-/// The sockets of the edges.
+/// The sockets of the edges, and whom DNS asks about the rest of the world.
 struct Listeners {
     http: Vec<TcpListener>,
     dns: Vec<Sockets>,
+    recursors: Vec<SocketAddr>,
     serf: SocketAddr,
     server_port: u16,
 }
 
 impl Listeners {
-    fn bind(config: &RuntimeConfig) -> Result<Self, StartError> {
+    fn bind(config: &RuntimeConfig, recursors: Vec<SocketAddr>) -> Result<Self, StartError> {
         let mut http = Vec::new();
         let mut dns = Vec::new();
         for at in addresses(&config.http_addrs, config.ports.http) {
@@ -274,13 +276,13 @@ impl Listeners {
             );
         }
         let serf = SocketAddr::new(config.bind_addr, config.ports.serf_lan.unwrap_or_default());
-        Ok(Self { http, dns, serf, server_port: config.ports.server.unwrap_or_default() })
+        Ok(Self { http, dns, recursors, serf, server_port: config.ports.server.unwrap_or_default() })
     }
 
     fn serve(
         self,
         config: &RuntimeConfig,
-        recursors: &[SocketAddr],
+        node: &str,
         backend: &Arc<AgentBackend>,
         clock: &Arc<dyn Clock>,
         stop: &CancellationToken,
@@ -288,8 +290,10 @@ impl Listeners {
     ) {
         let settings = lictor_http::Settings {
             datacenter: config.datacenter.clone(),
+            node: node.to_owned(),
             pretty: config.dev,
             kv_max_value: config.kv_max_value_size,
+            txn_max_request: config.txn_max_request,
             ..lictor_http::Settings::default()
         };
         let router = lictor_http::router(Arc::clone(backend) as _, settings);
@@ -297,7 +301,7 @@ impl Listeners {
             tasks.spawn(lictor_http::serve(listener, router.clone(), stop.clone()));
         }
         for sockets in self.dns {
-            let settings = dns::settings(config, recursors);
+            let settings = dns::settings(config, &self.recursors);
             let (backend, clock) = (Arc::clone(backend) as _, Arc::clone(clock));
             tasks.spawn(lictor_dns::serve(sockets, settings, backend, clock, stop.clone()));
         }
@@ -380,6 +384,7 @@ async fn open_server(
         datacenter: identity.datacenter.clone(),
         default_query_time: config.default_query_time,
         max_query_time: config.max_query_time,
+        session_ttl_min: config.session_ttl_min,
         hold_timeout: HOLD_TIMEOUT,
     };
     let server = Arc::new(Server::new(settings, Arc::clone(&consensus), store, stop.clone()));

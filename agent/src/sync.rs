@@ -100,7 +100,7 @@ impl Syncer {
     async fn write(&self, step: Step) -> Result<()> {
         match self.backend.write(step.command.clone(), WriteOptions::default()).await? {
             Outcome::Refused(error) => Err(error),
-            Outcome::Done | Outcome::Applied(_) => {
+            _ => {
                 for line in &step.synced {
                     tracing::info!("{line}");
                 }

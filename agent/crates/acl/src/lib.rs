@@ -28,6 +28,8 @@ pub enum Resource<'a> {
     Node(&'a str),
     /// A service of the catalog.
     Service(&'a str),
+    /// The sessions of a node.
+    Session(&'a str),
     /// An agent's own endpoints.
     Agent(&'a str),
     /// The cluster as a whole.

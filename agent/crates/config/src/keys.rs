@@ -143,7 +143,7 @@ pub const KEYS: &[(&str, Class)] = &[
     ("server_name", Warns),
     ("server_rejoin_age_max", Warns),
     ("services", Works),
-    ("session_ttl_min", Warns),
+    ("session_ttl_min", Works),
     ("skip_leave_on_interrupt", Works),
     ("start_join", Warns),
     ("start_join_wan", Warns),

@@ -93,6 +93,10 @@ pub struct RuntimeConfig {
     pub check_update_interval: Duration,
     /// The largest value of the key-value store, in bytes.
     pub kv_max_value_size: usize,
+    /// The largest transaction, in bytes of its request.
+    pub txn_max_request: usize,
+    /// The shortest time to live that a session may ask for.
+    pub session_ttl_min: Duration,
     /// Leave the cluster on SIGTERM; by default clients do.
     pub leave_on_terminate: bool,
     /// Do not leave the cluster on SIGINT; by default servers do not.
@@ -129,6 +133,7 @@ pub fn defaults(dev: bool) -> Value {
         "check_update_interval": "5m",
         "default_query_time": "300s",
         "max_query_time": "600s",
+        "session_ttl_min": "10s",
         "performance": {"raft_multiplier": 5},
         "ports": {"http": 8500, "https": -1, "dns": 8600, "server": 8300, "serf_lan": 8301,
                   "serf_wan": 8302, "grpc": -1, "grpc_tls": -1},
@@ -152,6 +157,11 @@ pub fn defaults(dev: bool) -> Value {
 const LONGEST_QUERY: Duration = Duration::from_secs(24 * 3600);
 /// The largest value the key-value store can be told to take, in bytes.
 const LARGEST_VALUE: u64 = 4 * 1024 * 1024;
+
+/// A size limit of the key-value store.
+fn bytes(given: Option<u64>) -> usize {
+    usize::try_from(given.unwrap_or(512 * 1024).min(LARGEST_VALUE)).unwrap_or(usize::MAX)
+}
 
 impl RuntimeConfig {
     /// Reads a merged tree.
@@ -196,10 +206,9 @@ impl RuntimeConfig {
             default_query_time: reader.duration("default_query_time").min(LONGEST_QUERY),
             max_query_time: reader.duration("max_query_time").min(LONGEST_QUERY),
             check_update_interval: reader.duration("check_update_interval"),
-            kv_max_value_size: usize::try_from(
-                reader.optional_whole("limits.kv_max_value_size").unwrap_or(512 * 1024).min(LARGEST_VALUE),
-            )
-            .unwrap_or(usize::MAX),
+            kv_max_value_size: bytes(reader.optional_whole("limits.kv_max_value_size")),
+            txn_max_request: bytes(reader.optional_whole("limits.txn_max_req_len")),
+            session_ttl_min: reader.duration("session_ttl_min"),
             leave_on_terminate: reader.flag_or("leave_on_terminate", !server),
             skip_leave_on_interrupt: reader.flag_or("skip_leave_on_interrupt", server),
             log_level: reader.text("log_level").unwrap_or_else(|| "INFO".to_owned()),

@@ -54,12 +54,18 @@ impl Call {
         Ok(self.api.backend.read(query, options).await?)
     }
 
+    /// Writes, and returns what it came to, refusals included.
+    pub(crate) async fn outcome(&self, command: Command) -> Result<Outcome, Failure> {
+        Ok(self.api.backend.write(command, self.write_options()).await?)
+    }
+
     /// Writes, and turns a refusal by the state machine into a failure.
     pub(crate) async fn write(&self, command: Command) -> Result<bool, Failure> {
-        match self.api.backend.write(command, self.write_options()).await? {
+        match self.outcome(command).await? {
             Outcome::Done => Ok(true),
             Outcome::Applied(applied) => Ok(applied),
             Outcome::Refused(error) => Err(error.into()),
+            Outcome::Session(_) | Outcome::Transaction(_) => Err(Failure::mismatch()),
         }
     }
 

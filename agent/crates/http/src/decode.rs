@@ -3,8 +3,11 @@
 //! Clients of the reference rely on its decoder: keys match without regard to case, and unknown
 //! ones are ignored in catalog requests.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use lictor_model::command::{Deregistration, Registration};
+use lictor_model::service::Service;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
@@ -23,9 +26,22 @@ const NODE_KEYS: [&str; 11] = [
     "SkipNodeUpdate",
     "WriteRequest",
 ];
-const SERVICE_KEYS: [&str; 9] =
-    ["ID", "Service", "Tags", "Address", "TaggedAddresses", "Meta", "Port", "Weights", "EnableTagOverride"];
-const CHECK_KEYS: [&str; 12] = [
+/// The keys of a node as the catalog has it.
+pub(crate) const NODE_ROW_KEYS: [&str; 7] =
+    ["ID", "Node", "Address", "Datacenter", "TaggedAddresses", "Meta", "ModifyIndex"];
+const SERVICE_KEYS: [&str; 10] = [
+    "ID",
+    "Service",
+    "Tags",
+    "Address",
+    "TaggedAddresses",
+    "Meta",
+    "Port",
+    "Weights",
+    "EnableTagOverride",
+    "ModifyIndex",
+];
+const CHECK_KEYS: [&str; 13] = [
     "Node",
     "CheckID",
     "Name",
@@ -38,6 +54,7 @@ const CHECK_KEYS: [&str; 12] = [
     "Type",
     "Interval",
     "Timeout",
+    "ModifyIndex",
 ];
 const DEREGISTRATION_KEYS: [&str; 4] = ["Datacenter", "Node", "ServiceID", "CheckID"];
 
@@ -56,17 +73,7 @@ pub(crate) fn failed(why: impl std::fmt::Display) -> Failure {
 
 pub(crate) fn registration(body: &Bytes) -> Result<Registration, Failure> {
     let mut fields = recased(json(body)?, &NODE_KEYS)?;
-    if let Some(service) = fields.remove("Service").filter(|service| !service.is_null()) {
-        let mut service = recased(service, &SERVICE_KEYS)?;
-        // Weights of zero are how clients say that they have none to set.
-        let unset = |weights: &Value| {
-            weights.is_null() || weights.as_object().is_some_and(|weights| weights.values().all(is_zero))
-        };
-        if service.get("Weights").is_some_and(unset) {
-            service.remove("Weights");
-        }
-        fields.insert("Service".to_owned(), Value::Object(service));
-    }
+    let service = fields.remove("Service").filter(|service| !service.is_null()).map(service).transpose()?;
     let single = fields.remove("Check").filter(|check| !check.is_null());
     let many = match fields.remove("Checks") {
         Some(Value::Array(checks)) => checks,
@@ -74,6 +81,20 @@ pub(crate) fn registration(body: &Bytes) -> Result<Registration, Failure> {
     };
     let checks = many.into_iter().chain(single).map(check).collect::<Result<Vec<_>, _>>()?;
     fields.insert("Checks".to_owned(), Value::Array(checks));
+    let registration: Registration = typed(fields)?;
+    Ok(Registration { service: service.map(Arc::new), ..registration })
+}
+
+/// A service instance as the catalog has it.
+pub(crate) fn service(service: Value) -> Result<Service, Failure> {
+    let mut fields = recased(service, &SERVICE_KEYS)?;
+    // Weights of zero are how clients say that they have none to set.
+    let unset = |weights: &Value| {
+        weights.is_null() || weights.as_object().is_some_and(|weights| weights.values().all(is_zero))
+    };
+    if fields.get("Weights").is_some_and(unset) {
+        fields.remove("Weights");
+    }
     typed(fields)
 }
 
@@ -81,7 +102,8 @@ pub(crate) fn deregistration(body: &Bytes) -> Result<Deregistration, Failure> {
     typed(recased(json(body)?, &DEREGISTRATION_KEYS)?)
 }
 
-fn check(check: Value) -> Result<Value, Failure> {
+/// The fields of a check as the catalog has it.
+pub(crate) fn check(check: Value) -> Result<Value, Failure> {
     let mut fields = recased(check, &CHECK_KEYS)?;
     // A word that is no status says nothing good.
     let known = |status: &Value| matches!(status.as_str(), Some("passing" | "warning" | "critical"));
@@ -96,7 +118,7 @@ fn is_zero(number: &Value) -> bool {
 }
 
 /// The object's fields under the names given, without those it does not name and without nulls.
-fn recased(value: Value, names: &[&str]) -> Result<Map<String, Value>, Failure> {
+pub(crate) fn recased(value: Value, names: &[&str]) -> Result<Map<String, Value>, Failure> {
     let Value::Object(fields) = value else { return Err(failed("expected an object")) };
     Ok(fields
         .into_iter()
@@ -108,6 +130,6 @@ fn recased(value: Value, names: &[&str]) -> Result<Map<String, Value>, Failure> 
         .collect())
 }
 
-fn typed<T: DeserializeOwned>(fields: Map<String, Value>) -> Result<T, Failure> {
+pub(crate) fn typed<T: DeserializeOwned>(fields: Map<String, Value>) -> Result<T, Failure> {
     serde_json::from_value(Value::Object(fields)).map_err(failed)
 }

@@ -4,7 +4,7 @@ use axum::body::Body;
 use axum::http::{HeaderName, HeaderValue, Method, Response, header};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use lictor_model::command::{Command, KvChange};
+use lictor_model::command::{Command, KvChange, Outcome};
 use lictor_model::kv::KvEntry;
 use lictor_model::query::{Answer, Query};
 use lictor_model::{Key, RaftIndex};
@@ -80,19 +80,12 @@ fn raw(meta: &lictor_model::query::Meta, entry: &KvEntry) -> Response<Body> {
 
 async fn put(call: Call) -> Result<Response<Body>, Failure> {
     let key = Key::from(call.named("key name")?);
+    no_conflict(&call, &["cas", "acquire", "release"])?;
     let flags = match call.params.get("flags") {
         "" => 0,
         flags => parse_uint(flags)?,
     };
     let cas = cas(&call)?;
-    for lock in ["acquire", "release"] {
-        if call.params.has(lock) {
-            return Err(Failure::new(
-                axum::http::StatusCode::NOT_IMPLEMENTED,
-                format!("?{lock}: this build has no sessions yet"),
-            ));
-        }
-    }
     let limit = call.api.settings.kv_max_value;
     let value = call.body.as_ref().map_err(|oversized| {
         Failure::too_large(format!(
@@ -101,24 +94,42 @@ async fn put(call: Call) -> Result<Response<Body>, Failure> {
         ))
     })?;
     let value = value.clone();
-    let applied = call.write(Command::Kv(KvChange::Set { key, value, flags, cas })).await?;
-    respond::json(&call, &applied)
+    let session = |name| call.params.get(name).to_ascii_lowercase().into();
+    let change = if call.params.has("acquire") {
+        KvChange::Lock { key, value, flags, session: session("acquire") }
+    } else if call.params.has("release") {
+        KvChange::Unlock { key, value, flags, session: session("release") }
+    } else {
+        KvChange::Set { key, value, flags, cas }
+    };
+    carry_out(&call, change).await
 }
 
 async fn delete(call: Call) -> Result<Response<Body>, Failure> {
-    let recurse = call.params.has("recurse");
+    no_conflict(&call, &["recurse", "cas"])?;
     let cas = cas(&call)?;
-    if recurse && cas.is_some() {
-        let given = call.params.get("cas");
-        return Err(Failure::bad_request(format!("Conflicting flags: cas={given}&recurse=\n")));
-    }
-    let change = if recurse {
+    let change = if call.params.has("recurse") {
         KvChange::DeleteTree { prefix: Key::from(call.rest.as_str()) }
     } else {
         KvChange::Delete { key: Key::from(call.named("key name")?), cas }
     };
-    let applied = call.write(Command::Kv(change)).await?;
-    respond::json(&call, &applied)
+    carry_out(&call, change).await
+}
+
+async fn carry_out(call: &Call, change: KvChange) -> Result<Response<Body>, Failure> {
+    match call.outcome(Command::Kv(change)).await? {
+        Outcome::Applied(applied) => respond::json(call, &applied),
+        Outcome::Refused(error) => Err(Failure::internal(format!("raft apply failed: {}", error.message))),
+        _ => Err(Failure::mismatch()),
+    }
+}
+
+/// Refuses parameters of which only one can be meant.
+fn no_conflict(call: &Call, names: &[&str]) -> Result<(), Failure> {
+    if names.iter().filter(|name| call.params.has(name)).count() < 2 {
+        return Ok(());
+    }
+    Err(Failure::bad_request(format!("Conflicting flags: {}\n", call.params.encode())))
 }
 
 fn cas(call: &Call) -> Result<Option<RaftIndex>, Failure> {
@@ -142,7 +153,7 @@ fn parse_uint(text: &str) -> Result<u64, Failure> {
 /// An entry as JSON.
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
-struct Row<'e> {
+pub(crate) struct Row<'e> {
     lock_index: u64,
     key: &'e str,
     flags: u64,
@@ -160,10 +171,17 @@ impl<'e> From<&'e KvEntry> for Row<'e> {
             key: entry.key.as_str(),
             flags: entry.flags,
             value: Base64(&entry.value),
-            session: &entry.session,
+            session: entry.session.as_str(),
             create_index: entry.create_index,
             modify_index: entry.modify_index,
         }
+    }
+}
+
+impl Row<'_> {
+    /// The same without its content.
+    pub(crate) fn without_value(self) -> Self {
+        Self { value: Base64(&[]), ..self }
     }
 }
 

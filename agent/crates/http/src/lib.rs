@@ -6,6 +6,7 @@
 //! [`failure`] every error into a status. Nothing here knows the store, Raft or a check, and
 //! nothing here may block.
 
+mod absent;
 mod acl;
 mod agent;
 mod agent_health;
@@ -19,7 +20,9 @@ mod kv;
 mod params;
 mod respond;
 mod routes;
+mod session;
 mod status;
+mod txn;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -37,20 +40,33 @@ const DRAIN: Duration = Duration::from_millis(500);
 pub struct Settings {
     /// The agent's own datacenter.
     pub datacenter: String,
+    /// The agent's own node name.
+    pub node: String,
     /// Indent every JSON answer, not just those asked for with `?pretty`.
     pub pretty: bool,
     /// The largest value the key-value store accepts, in bytes.
     pub kv_max_value: usize,
+    /// The largest transaction accepted, in bytes of its request.
+    pub txn_max_request: usize,
     /// The largest body other endpoints accept, in bytes.
     pub max_body: usize,
+}
+
+impl Settings {
+    /// The largest transaction accepted: at least one with the largest value must fit.
+    fn txn_limit(&self) -> usize {
+        self.txn_max_request.max(self.kv_max_value)
+    }
 }
 
 impl Default for Settings {
     fn default() -> Self {
         Self {
             datacenter: "dc1".to_owned(),
+            node: String::new(),
             pretty: false,
             kv_max_value: 512 * 1024,
+            txn_max_request: 512 * 1024,
             max_body: 2 * 1024 * 1024,
         }
     }

@@ -7,7 +7,7 @@ use axum::http::HeaderMap;
 use lictor_model::filter::Filter;
 use lictor_model::query::{Consistency, NodeSelector, ReadOptions};
 use lictor_model::{Datacenter, RaftIndex, Token, duration};
-use percent_encoding::percent_decode_str;
+use percent_encoding::{percent_decode_str, utf8_percent_encode};
 
 use crate::failure::Failure;
 
@@ -53,6 +53,15 @@ impl Params {
             "" => Ok(true),
             word => boolean(word).ok_or_else(|| Failure::bad_request(format!("Invalid value for ?{name}"))),
         }
+    }
+
+    /// All parameters as a query string, in the order of their names.
+    pub(crate) fn encode(&self) -> String {
+        let mut pairs: Vec<&(String, String)> = self.0.iter().collect();
+        pairs.sort_by(|(one, _), (other, _)| one.cmp(other));
+        let encoded: Vec<String> =
+            pairs.into_iter().map(|(name, value)| format!("{}={}", encode(name), encode(value))).collect();
+        encoded.join("&")
     }
 
     pub(crate) fn datacenter(&self) -> Option<Datacenter> {
@@ -132,4 +141,10 @@ pub(crate) fn boolean(word: &str) -> Option<bool> {
 fn decode(text: &str) -> String {
     let spaced = text.replace('+', " ");
     percent_decode_str(&spaced).decode_utf8_lossy().into_owned()
+}
+
+fn encode(text: &str) -> String {
+    const UNSAFE: &percent_encoding::AsciiSet =
+        &percent_encoding::NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~').remove(b' ');
+    utf8_percent_encode(text, UNSAFE).to_string().replace(' ', "+")
 }

@@ -66,9 +66,14 @@ pub(crate) fn absent(meta: &Meta) -> Response<Body> {
 
 /// The freshness of an answer.
 pub(crate) fn add_meta(headers: &mut HeaderMap, meta: &Meta) {
+    headers.insert(INDEX, HeaderValue::from(meta.index.0));
+    add_contact(headers, meta);
+}
+
+/// The freshness of an answer that cannot be waited on.
+pub(crate) fn add_contact(headers: &mut HeaderMap, meta: &Meta) {
     let known_leader = if meta.known_leader { "true" } else { "false" };
     let last_contact = u64::try_from(meta.last_contact.as_millis()).unwrap_or(u64::MAX);
-    headers.insert(INDEX, HeaderValue::from(meta.index.0));
     headers.insert(KNOWN_LEADER, HeaderValue::from_static(known_leader));
     headers.insert(LAST_CONTACT, HeaderValue::from(last_contact));
 }

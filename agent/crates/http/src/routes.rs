@@ -10,7 +10,7 @@ use percent_encoding::percent_decode_str;
 use crate::call::{self, Api, Call};
 use crate::failure::Failure;
 use crate::params::Params;
-use crate::{acl, agent, agent_health, catalog, connect, health, kv, respond, status};
+use crate::{absent, acl, agent, agent_health, catalog, connect, health, kv, respond, session, status, txn};
 
 type Endpoint = fn(Call) -> BoxFuture<'static, Result<Response<Body>, Failure>>;
 
@@ -33,6 +33,8 @@ macro_rules! routes {
 
 /// The key-value store, whose values have a limit of their own.
 const KV: &str = "/v1/kv/";
+/// Transactions, which have one too.
+const TXN: &str = "/v1/txn";
 
 /// All endpoints. The longest path that fits is taken, so the order is for readers and for the
 /// busiest to be found first.
@@ -50,6 +52,13 @@ const ROUTES: &[Route] = routes! {
     "/v1/catalog/datacenters" ["GET"] catalog::datacenters;
     "/v1/catalog/register" ["PUT"] catalog::register;
     "/v1/catalog/deregister" ["PUT"] catalog::deregister;
+    "/v1/txn" ["PUT"] txn::endpoint;
+    "/v1/session/create" ["PUT"] session::create;
+    "/v1/session/destroy/" ["PUT"] session::destroy;
+    "/v1/session/renew/" ["PUT"] session::renew;
+    "/v1/session/info/" ["GET"] session::info;
+    "/v1/session/node/" ["GET"] session::of_node;
+    "/v1/session/list" ["GET"] session::list;
     "/v1/agent/self" ["GET"] agent::describe;
     "/v1/agent/version" ["GET"] agent::version;
     "/v1/agent/members" ["GET"] agent::members;
@@ -100,6 +109,33 @@ const ROUTES: &[Route] = routes! {
     "/v1/acl/binding-rule/" ["GET", "PUT", "DELETE"] acl::disabled;
     "/v1/agent/connect/ca/roots" ["GET"] connect::roots;
     "/v1/config/service-intentions/" ["DELETE"] connect::delete_intentions;
+    "/v1/config" ["PUT"] absent::mesh;
+    "/v1/config/" ["GET", "DELETE"] absent::mesh;
+    "/v1/connect/" ["GET", "PUT", "POST", "DELETE"] absent::mesh;
+    "/v1/agent/connect/" ["GET", "POST"] absent::mesh;
+    "/v1/catalog/connect/" ["GET"] absent::mesh;
+    "/v1/catalog/gateway-services/" ["GET"] absent::mesh;
+    "/v1/health/connect/" ["GET"] absent::mesh;
+    "/v1/health/ingress/" ["GET"] absent::mesh;
+    "/v1/discovery-chain/" ["GET", "POST"] absent::mesh;
+    "/v1/peering" ["GET", "DELETE"] absent::mesh;
+    "/v1/peering/" ["GET", "PUT", "POST", "DELETE"] absent::mesh;
+    "/v1/coordinate/datacenters" ["GET"] absent::coordinates;
+    "/v1/coordinate/nodes" ["GET"] absent::coordinates;
+    "/v1/coordinate/node/" ["GET"] absent::coordinates;
+    "/v1/coordinate/update" ["PUT"] absent::coordinates;
+    "/v1/event/fire/" ["PUT"] absent::events;
+    "/v1/event/list" ["GET"] absent::events;
+    "/v1/query" ["GET", "POST"] absent::prepared_queries;
+    "/v1/query/" ["GET", "PUT", "DELETE"] absent::prepared_queries;
+    "/v1/snapshot" ["GET", "PUT"] absent::snapshots;
+    "/v1/operator/raft/peer" ["DELETE"] absent::operator;
+    "/v1/operator/raft/transfer-leader" ["POST"] absent::operator;
+    "/v1/operator/keyring" ["GET", "POST", "PUT", "DELETE"] absent::operator;
+    "/v1/operator/autopilot/configuration" ["GET", "PUT"] absent::operator;
+    "/v1/operator/autopilot/health" ["GET"] absent::operator;
+    "/v1/operator/autopilot/state" ["GET"] absent::operator;
+    "/v1/operator/usage" ["GET"] absent::operator;
     "/v1/operator/raft/configuration" ["GET"] status::raft_configuration;
     "/v1/status/leader" ["GET"] status::leader;
     "/v1/status/peers" ["GET"] status::peers;
@@ -122,7 +158,11 @@ pub(crate) async fn dispatch(api: Arc<Api>, request: Request<Body>) -> Response<
         response.headers_mut().insert(header::ALLOW, allow);
         response
     } else if route.methods.contains(&parts.method.as_str()) {
-        let limit = if route.path == KV { api.settings.kv_max_value } else { api.settings.max_body };
+        let limit = match route.path {
+            KV => api.settings.kv_max_value,
+            TXN => api.settings.txn_limit(),
+            _ => api.settings.max_body,
+        };
         let body = call::body_within(limit, &parts.headers, body).await;
         let call = Call {
             api,

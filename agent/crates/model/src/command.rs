@@ -11,9 +11,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::check::Check;
 use crate::error::Error;
-use crate::ids::{CheckId, Datacenter, Key, NodeId, NodeName, RaftIndex, ServiceId, Token};
+use crate::ids::{CheckId, Datacenter, Key, NodeId, NodeName, RaftIndex, ServiceId, SessionId, Token};
 use crate::node::null_when_empty;
 use crate::service::Service;
+use crate::session::Session;
+use crate::txn::{Operation, TransactionReply};
 
 /// A change of replicated state. The same enum travels between agents and stands in the Raft log.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -24,6 +26,26 @@ pub enum Command {
     Deregister(Deregistration),
     /// Change the key-value store → [`Outcome::Applied`].
     Kv(KvChange),
+    /// Create a session; its id is chosen on the way → [`Outcome::Session`].
+    CreateSession(Box<Session>),
+    /// End sessions and with them their locks; what is not there is not missed → [`Outcome::Done`].
+    EndSessions(Vec<SessionId>),
+    /// Start a session's time to live anew → [`Outcome::Session`]. Only the leader's clock is
+    /// concerned: this never enters the log.
+    RenewSession(SessionId),
+    /// Let keys be locked again of which the lock-delay has passed → [`Outcome::Done`].
+    EndLockDelays(Vec<LockDelay>),
+    /// Do many things or none → [`Outcome::Transaction`].
+    Transaction(Vec<Operation>),
+}
+
+/// A key that nobody may lock for a while, because its holder has gone and may not know it yet.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LockDelay {
+    /// The key.
+    pub key: Key,
+    /// The Raft index at which its holder lost it.
+    pub since: RaftIndex,
 }
 
 /// A node with what runs on it, as one atomic registration.
@@ -83,6 +105,28 @@ pub enum KvChange {
         /// Only if its modify index is this; 0: only if it does not exist; absent: whatever it is.
         cas: Option<RaftIndex>,
     },
+    /// Write an entry and lock it, unless another session holds it or has just lost it.
+    Lock {
+        /// Its path.
+        key: Key,
+        /// Its new content.
+        value: Bytes,
+        /// Its new flags.
+        flags: u64,
+        /// Who locks it.
+        session: SessionId,
+    },
+    /// Write an entry and unlock it, if the session holds it.
+    Unlock {
+        /// Its path.
+        key: Key,
+        /// Its new content.
+        value: Bytes,
+        /// Its new flags.
+        flags: u64,
+        /// Who unlocks it.
+        session: SessionId,
+    },
     /// Delete an entry; one that does not exist counts as deleted.
     Delete {
         /// Its path.
@@ -104,6 +148,10 @@ pub enum Outcome {
     Done,
     /// Whether its condition held and it was carried out.
     Applied(bool),
+    /// The session it was about.
+    Session(Arc<Session>),
+    /// What the transaction came to.
+    Transaction(TransactionReply),
     /// The state machine refused it; nothing was changed.
     Refused(Error),
 }

@@ -118,6 +118,10 @@ name_type!(
     CheckId
 );
 name_type!(
+    /// The identifier of a session: a UUID in lower case.
+    SessionId
+);
+name_type!(
     /// A datacenter's name.
     Datacenter
 );

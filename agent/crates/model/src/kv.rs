@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use crate::ids::{Key, RaftIndex};
+use crate::ids::{Key, RaftIndex, SessionId};
 
 /// One entry.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -18,7 +18,7 @@ pub struct KvEntry {
     pub lock_index: u64,
     /// The session that holds the lock; empty if none does.
     #[serde(default)]
-    pub session: String,
+    pub session: SessionId,
     /// The Raft index at which it was created.
     pub create_index: RaftIndex,
     /// The Raft index of its last change.

@@ -9,10 +9,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::check::{Check, Status};
 use crate::filter::Filter;
-use crate::ids::{Datacenter, Key, NodeName, RaftIndex, ServiceName, Token};
+use crate::ids::{Datacenter, Key, NodeName, RaftIndex, ServiceName, SessionId, Token};
 use crate::kv::KvEntry;
 use crate::node::Node;
 use crate::service::Service;
+use crate::session::Session;
+use crate::txn::{Operation, TransactionReply};
 
 /// A question about replicated state. The same enum travels between agents.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -81,6 +83,14 @@ pub enum Query {
         /// The address.
         address: IpAddr,
     },
+    /// One session → [`Answer::Sessions`].
+    Session(SessionId),
+    /// All sessions, by id → [`Answer::Sessions`].
+    Sessions,
+    /// The sessions of a node, by id → [`Answer::Sessions`].
+    NodeSessions(NodeName),
+    /// A transaction that only reads → [`Answer::Transaction`].
+    Transaction(Vec<Operation>),
 }
 
 /// Which nodes a query looks at.
@@ -194,6 +204,10 @@ pub enum Answer {
     Instances(Vec<Instance>),
     /// Checks in the order of node names, then check ids.
     Checks(Vec<Arc<Check>>),
+    /// Sessions in the order of their ids.
+    Sessions(Vec<Arc<Session>>),
+    /// What a transaction came to.
+    Transaction(TransactionReply),
 }
 
 /// A node with its services.

@@ -4,18 +4,22 @@
 //! [`Server::read`] owns the blocking-query loop and [`Server::write`] the way of a command into
 //! the log; both authorize and validate here, since the agent that forwarded a request is not
 //! trusted to have done so. [`duties`] are what a leader does unasked: [`duties::plan`] says what
-//! the catalog lacks of the members, [`duties::run`] writes it.
+//! the catalog lacks of the members, [`duties::run`] writes it. [`sessions`] ends what was not
+//! renewed in time.
 //!
 //! Nothing here knows HTTP or DNS, and nothing but the store decides what a command does.
 
 pub mod duties;
 mod prepare;
 mod read;
+pub mod sessions;
+mod timers;
+mod transaction;
 mod write;
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use lictor_acl::Resolver;
@@ -24,6 +28,8 @@ use lictor_model::local::RaftServers;
 use lictor_model::{Datacenter, Error, Result};
 use lictor_store::Store;
 use tokio_util::sync::CancellationToken;
+
+use crate::timers::Timers;
 
 /// How a server answers.
 #[derive(Clone, Debug)]
@@ -34,6 +40,8 @@ pub struct Settings {
     pub default_query_time: Duration,
     /// How long a blocking query waits at the most.
     pub max_query_time: Duration,
+    /// The shortest time to live that a session may ask for.
+    pub session_ttl_min: Duration,
     /// How long a request waits for a leader to be there.
     pub hold_timeout: Duration,
 }
@@ -47,6 +55,8 @@ pub struct Server {
     /// Whether this server, while leading, has put itself into the catalog. Until then it does
     /// not call itself leader: who sees a leader expects to see its node too.
     is_registered: AtomicBool,
+    /// When sessions and lock-delays end, while this server leads.
+    timers: Mutex<Option<Timers>>,
     stop: CancellationToken,
 }
 
@@ -65,6 +75,7 @@ impl Server {
             store,
             resolver: Resolver::default(),
             is_registered: AtomicBool::new(false),
+            timers: Mutex::new(None),
             stop,
         }
     }
@@ -104,6 +115,10 @@ impl Server {
 
     pub(crate) fn mark_registered(&self, is_registered: bool) {
         self.is_registered.store(is_registered, Ordering::Release);
+    }
+
+    fn timers(&self) -> MutexGuard<'_, Option<Timers>> {
+        self.timers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Waits until this server leads and knows all that was acknowledged, for as long as a

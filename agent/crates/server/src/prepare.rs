@@ -1,21 +1,56 @@
 //! Validates commands and fills in what follows from them, before they are proposed.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use lictor_acl::{Access, Authorizer, Resource};
 use lictor_model::check::Check;
 use lictor_model::command::{Command, Deregistration, KvChange, Registration};
-use lictor_model::{CheckId, Code, Datacenter, Error, NodeId, Result, ServiceId};
+use lictor_model::session::{Behavior, MAX_TTL, Session};
+use lictor_model::{CheckId, Code, Datacenter, Error, Key, NodeId, Result, ServiceId, SessionId, duration};
+
+use crate::Settings;
 
 /// The longest key accepted, in bytes: what fits into a URL that everything on the way accepts.
 const MAX_KEY: usize = 4096;
 
-pub(crate) fn prepare(command: &mut Command, authorizer: &Authorizer, datacenter: &Datacenter) -> Result<()> {
+/// Transactions are prepared by [`crate::transaction`]: what is wrong with them is an answer.
+pub(crate) fn prepare(command: &mut Command, authorizer: &Authorizer, settings: &Settings) -> Result<()> {
+    let datacenter = &settings.datacenter;
     match command {
         Command::Register(registration) => register(registration, authorizer, datacenter),
         Command::Deregister(deregistration) => deregister(deregistration, authorizer, datacenter),
         Command::Kv(change) => kv(change, authorizer),
+        Command::CreateSession(session) => create_session(session, authorizer, settings.session_ttl_min),
+        Command::EndSessions(_)
+        | Command::RenewSession(_)
+        | Command::EndLockDelays(_)
+        | Command::Transaction(_) => Ok(()),
     }
+}
+
+fn create_session(session: &mut Session, authorizer: &Authorizer, shortest_ttl: Duration) -> Result<()> {
+    if session.node.is_empty() {
+        return Err(Error::failed("Must provide Node"));
+    }
+    permit(authorizer, Resource::Session(session.node.as_str()))?;
+    if let Behavior::Unknown(word) = &session.behavior {
+        return Err(Error::failed(format!("Invalid Behavior setting '{word}'")));
+    }
+    if !session.ttl.is_empty() {
+        let ttl = duration::parse(&session.ttl)
+            .map_err(|error| Error::failed(format!("Session TTL '{}' invalid: {error}", session.ttl)))?;
+        if !ttl.is_zero() && !(shortest_ttl..=MAX_TTL).contains(&ttl) {
+            return Err(Error::failed(format!(
+                "Invalid Session TTL '{}', must be between [{}={}]",
+                ttl.as_nanos(),
+                duration::format(shortest_ttl),
+                duration::format(MAX_TTL)
+            )));
+        }
+    }
+    session.id = SessionId::from(uuid::Uuid::new_v4().to_string());
+    Ok(())
 }
 
 fn register(registration: &mut Registration, authorizer: &Authorizer, datacenter: &Datacenter) -> Result<()> {
@@ -86,7 +121,7 @@ fn own_datacenter(given: &mut Datacenter, own: &Datacenter) -> Result<()> {
     if given == own { Ok(()) } else { Err(Error::no_path()) }
 }
 
-fn node_id(given: &NodeId) -> Result<NodeId> {
+pub(crate) fn node_id(given: &NodeId) -> Result<NodeId> {
     const LENGTH: usize = 36;
     if given.as_str().len() != LENGTH {
         return Err(Error::failed("Bad node ID: uuid string is wrong length"));
@@ -97,18 +132,26 @@ fn node_id(given: &NodeId) -> Result<NodeId> {
 }
 
 fn kv(change: &KvChange, authorizer: &Authorizer) -> Result<()> {
-    let (KvChange::Set { key, .. } | KvChange::Delete { key, .. } | KvChange::DeleteTree { prefix: key }) =
-        change;
+    let (KvChange::Set { key, .. }
+    | KvChange::Lock { key, .. }
+    | KvChange::Unlock { key, .. }
+    | KvChange::Delete { key, .. }
+    | KvChange::DeleteTree { prefix: key }) = change;
+    key_fits(key)?;
+    permit(authorizer, Resource::Key(key.as_str()))
+}
+
+pub(crate) fn key_fits(key: &Key) -> Result<()> {
     if key.as_str().len() > MAX_KEY {
         return Err(Error::new(
             Code::TooLarge,
             format!("the key has {} bytes; at most {MAX_KEY} are accepted", key.as_str().len()),
         ));
     }
-    permit(authorizer, Resource::Key(key.as_str()))
+    Ok(())
 }
 
-fn permit(authorizer: &Authorizer, resource: Resource<'_>) -> Result<()> {
+pub(crate) fn permit(authorizer: &Authorizer, resource: Resource<'_>) -> Result<()> {
     if authorizer.allows(Access::Write, resource) {
         Ok(())
     } else {
@@ -117,17 +160,44 @@ fn permit(authorizer: &Authorizer, resource: Resource<'_>) -> Result<()> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use lictor_model::service::Service;
 
     fn prepared(registration: Registration) -> Result<Registration> {
         let mut command = Command::Register(Box::new(registration));
-        prepare(&mut command, &Authorizer::agent(), &"dc1".into())?;
+        prepare(&mut command, &Authorizer::agent(), &settings())?;
         match command {
             Command::Register(registration) => Ok(*registration),
             _ => unreachable!("preparing keeps the kind of a command"),
         }
+    }
+
+    pub(crate) fn settings() -> Settings {
+        Settings {
+            datacenter: "dc1".into(),
+            default_query_time: Duration::from_secs(300),
+            max_query_time: Duration::from_secs(600),
+            session_ttl_min: Duration::from_secs(10),
+            hold_timeout: Duration::from_secs(7),
+        }
+    }
+
+    #[test]
+    fn a_session_gets_an_id_and_its_time_to_live_is_bounded() {
+        let prepared = |ttl: &str| {
+            let session = Session { node: "n".into(), ttl: ttl.to_owned(), ..Session::default() };
+            let mut command = Command::CreateSession(Box::new(session));
+            prepare(&mut command, &Authorizer::agent(), &settings()).map(|()| command)
+        };
+        let Ok(Command::CreateSession(session)) = prepared("10s") else { panic!("a valid session") };
+        assert_eq!(session.id.as_str().len(), 36);
+        assert!(prepared("0s").is_ok());
+        assert_eq!(
+            prepared("24h1s").unwrap_err().message,
+            "Invalid Session TTL '86401000000000', must be between [10s=24h0m0s]"
+        );
+        assert!(prepared("soon").unwrap_err().message.starts_with("Session TTL 'soon' invalid"));
     }
 
     fn node() -> Registration {

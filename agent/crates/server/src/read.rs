@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use lictor_model::query::{Consistency, Meta, Query, ReadOptions, Reply};
+use lictor_model::query::{Answer, Consistency, Meta, Query, ReadOptions, Reply};
 use lictor_model::{Error, Result};
 use lictor_store::{Evaluation, eval};
 
-use crate::Server;
+use crate::{Server, transaction};
 
 /// Waits of many readers that started together end within this part of their wait of each other.
 const JITTER_FRACTION: u32 = 16;
@@ -18,10 +18,15 @@ impl Server {
     /// # Errors
     /// [`NoLeader`](lictor_model::Code::NoLeader) where the consistency asked for needs one and
     /// none is there in time, and what the evaluation refuses.
-    pub async fn read(&self, query: Query, options: ReadOptions) -> Result<Reply> {
+    pub async fn read(&self, mut query: Query, options: ReadOptions) -> Result<Reply> {
         self.check_datacenter(options.datacenter.as_ref())?;
-        self.may_answer(options.consistency).await?;
         let authorizer = self.resolver.resolve(&options.token);
+        if let Query::Transaction(operations) = &mut query
+            && let Some(malformed) = transaction::prepare(operations, &authorizer, &self.settings.datacenter)
+        {
+            return Ok(Reply { meta: Meta::default(), answer: Arc::new(Answer::Transaction(malformed)) });
+        }
+        self.may_answer(options.consistency).await?;
         let mut snapshot = self.store.snapshot();
         let mut evaluation = eval(&snapshot, &query, &authorizer)?;
         if !options.is_blocking() || evaluation.index > options.min_index {

@@ -5,12 +5,16 @@
 
 mod catalog;
 mod kv;
+mod session;
+mod txn;
 
 use lictor_model::RaftIndex;
 use lictor_model::command::{Command, Outcome};
 
 use crate::snapshot::Snapshot;
 use crate::watch::Watch;
+
+pub(crate) use txn::look;
 
 /// One command being applied: the state it changes, and what it touches.
 pub(crate) struct Change<'a> {
@@ -32,10 +36,28 @@ pub(crate) fn apply(
         Command::Register(registration) => change.register(*registration),
         Command::Deregister(deregistration) => change.deregister(&deregistration),
         Command::Kv(kv) => change.kv(kv),
+        Command::CreateSession(session) => change.create_session(*session),
+        Command::EndSessions(ids) => change.end_sessions(&ids),
+        Command::EndLockDelays(delays) => change.end_lock_delays(&delays),
+        Command::Transaction(operations) => Outcome::Transaction(change.transaction(&operations)),
+        // Nothing that is replicated changes; a log that has one all the same stays readable.
+        Command::RenewSession(_) => Outcome::Done,
     }
 }
 
 impl Change<'_> {
+    /// Does all that `attempt` does, or if it fails nothing.
+    fn all_or_nothing<E>(&mut self, attempt: impl FnOnce(&mut Self) -> Result<(), E>) -> Result<(), E> {
+        let before = self.state.clone();
+        let touched_before = self.touched.len();
+        let result = attempt(self);
+        if result.is_err() {
+            *self.state = before;
+            self.touched.truncate(touched_before);
+        }
+        result
+    }
+
     /// Moves the index of a thing that exists.
     fn touch(&mut self, watch: Watch) {
         self.state.indexes.touch(watch.clone(), self.index);

@@ -5,15 +5,16 @@
 
 use std::sync::Arc;
 
-use lictor_model::RaftIndex;
 use lictor_model::check::Check;
 use lictor_model::kv::KvEntry;
 use lictor_model::node::Node;
 use lictor_model::service::Service;
+use lictor_model::session::Session;
+use lictor_model::{Key, RaftIndex};
 use serde::{Deserialize, Serialize};
 
 use crate::indexes::Indexes;
-use crate::snapshot::{Folded, Snapshot};
+use crate::snapshot::{Folded, PendingDelay, Snapshot};
 
 /// The version of the encoding that this build writes and reads.
 const VERSION: u8 = 1;
@@ -44,6 +45,8 @@ struct Tables {
     services: Vec<(Folded, Arc<Service>)>,
     checks: Vec<Arc<Check>>,
     kv: Vec<Arc<KvEntry>>,
+    sessions: Vec<Arc<Session>>,
+    lock_delays: Vec<(Key, PendingDelay)>,
     indexes: Indexes,
 }
 
@@ -61,6 +64,8 @@ impl Snapshot {
                 .collect(),
             checks: self.checks.values().cloned().collect(),
             kv: self.kv.values().cloned().collect(),
+            sessions: self.sessions.values().cloned().collect(),
+            lock_delays: self.lock_delays.iter().map(|(key, delay)| (key.clone(), *delay)).collect(),
             indexes: self.indexes.clone(),
         };
         let mut bytes = vec![VERSION];
@@ -85,7 +90,13 @@ impl Snapshot {
         for check in tables.checks {
             snapshot.put_check(check);
         }
-        snapshot.kv = tables.kv.into_iter().map(|entry| (entry.key.clone(), entry)).collect();
+        for entry in tables.kv {
+            snapshot.put_entry(entry);
+        }
+        for session in tables.sessions {
+            snapshot.put_session(session);
+        }
+        snapshot.lock_delays = tables.lock_delays.into_iter().collect();
         Ok(snapshot)
     }
 }

@@ -4,6 +4,7 @@ mod address;
 mod catalog;
 mod health;
 mod kv;
+mod session;
 
 use lictor_acl::Authorizer;
 use lictor_model::query::{Answer, Query};
@@ -43,6 +44,10 @@ pub fn eval(snapshot: &Snapshot, query: &Query, authorizer: &Authorizer) -> Resu
         Query::ChecksInState { state, selector } => view.checks_in_state(state, selector),
         Query::NodesAt { address } => Ok(view.nodes_at(*address)),
         Query::InstancesAt { address } => Ok(view.instances_at(*address)),
+        Query::Session(id) => Ok(view.session(id)),
+        Query::Sessions => Ok(view.sessions()),
+        Query::NodeSessions(node) => Ok(view.node_sessions(node)),
+        Query::Transaction(operations) => Ok(view.transaction(operations)),
     }
 }
 

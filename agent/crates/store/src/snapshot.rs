@@ -2,19 +2,50 @@
 
 use std::ops::Bound;
 use std::sync::Arc;
+use std::time::Duration;
 
+use imbl::ordmap::DiffItem;
 use imbl::{OrdMap, OrdSet};
 use lictor_model::check::Check;
 use lictor_model::ids::fold;
 use lictor_model::kv::KvEntry;
 use lictor_model::node::Node;
 use lictor_model::service::Service;
-use lictor_model::{CheckId, Key, NodeId, RaftIndex, ServiceId};
+use lictor_model::session::Session;
+use lictor_model::{CheckId, Key, NodeId, RaftIndex, ServiceId, SessionId};
+use serde::{Deserialize, Serialize};
 
 use crate::indexes::Indexes;
 
 /// A name in the form that tables are keyed by.
 pub(crate) type Folded = Arc<str>;
+
+/// Why a key cannot be locked for a while.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PendingDelay {
+    /// The Raft index at which its holder lost it.
+    pub since: RaftIndex,
+    /// For how long from then on.
+    pub delay: Duration,
+}
+
+/// What happened to a row between two states.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Difference<K, V> {
+    /// It is new or has changed.
+    Put(K, V),
+    /// It is gone.
+    Gone(K),
+}
+
+impl<'a, K, V> From<DiffItem<'a, 'a, K, V>> for Difference<&'a K, &'a V> {
+    fn from(item: DiffItem<'a, 'a, K, V>) -> Self {
+        match item {
+            DiffItem::Add(key, row) | DiffItem::Update { new: (key, row), .. } => Self::Put(key, row),
+            DiffItem::Remove(key, _) => Self::Gone(key),
+        }
+    }
+}
 
 /// The whole state at one Raft index. Cloning shares everything.
 #[derive(Clone, Debug, Default)]
@@ -29,6 +60,14 @@ pub struct Snapshot {
     /// The same checks by the service they speak for; the empty id stands for the node itself.
     pub(crate) checks_by_service: OrdMap<(Folded, ServiceId, CheckId), Arc<Check>>,
     pub(crate) kv: OrdMap<Key, Arc<KvEntry>>,
+    pub(crate) sessions: OrdMap<SessionId, Arc<Session>>,
+    /// (node, session) of every session.
+    pub(crate) sessions_by_node: OrdSet<(Folded, SessionId)>,
+    /// (node, check, session) for every check that a session depends on.
+    pub(crate) sessions_by_check: OrdSet<(Folded, CheckId, SessionId)>,
+    /// (session, key) of every lock that is held.
+    pub(crate) locks: OrdSet<(SessionId, Key)>,
+    pub(crate) lock_delays: OrdMap<Key, PendingDelay>,
     pub(crate) indexes: Indexes,
 }
 
@@ -109,5 +148,103 @@ impl Snapshot {
             .range((Bound::Included(prefix.clone()), Bound::Unbounded))
             .take_while(move |(key, _)| key.as_str().starts_with(prefix.as_str()))
             .map(|(_, entry)| entry)
+    }
+
+    /// A session by its id.
+    #[must_use]
+    pub fn session(&self, id: &SessionId) -> Option<&Arc<Session>> {
+        self.sessions.get(id)
+    }
+
+    /// Which sessions began, changed or ended since an older state. The work is proportional to
+    /// what changed.
+    pub fn sessions_since<'s>(
+        &'s self,
+        older: &'s Self,
+    ) -> impl Iterator<Item = Difference<&'s SessionId, &'s Arc<Session>>> {
+        older.sessions.diff(&self.sessions).map(Difference::from)
+    }
+
+    /// Which keys began or ceased to be protected by a lock-delay since an older state.
+    pub fn lock_delays_since<'s>(
+        &'s self,
+        older: &'s Self,
+    ) -> impl Iterator<Item = Difference<&'s Key, &'s PendingDelay>> {
+        older.lock_delays.diff(&self.lock_delays).map(Difference::from)
+    }
+
+    pub(crate) fn sessions_on<'s>(
+        &'s self,
+        node: &Folded,
+    ) -> impl Iterator<Item = &'s Arc<Session>> + use<'s> {
+        let start = (Arc::clone(node), SessionId::default());
+        let node = Arc::clone(node);
+        self.sessions_by_node
+            .range((Bound::Included(start), Bound::Unbounded))
+            .take_while(move |(owner, _)| *owner == node)
+            .filter_map(|(_, id)| self.sessions.get(id))
+    }
+
+    pub(crate) fn sessions_with_check(&self, node: &Folded, check: &CheckId) -> Vec<SessionId> {
+        let start = (Arc::clone(node), check.clone(), SessionId::default());
+        self.sessions_by_check
+            .range((Bound::Included(start), Bound::Unbounded))
+            .take_while(|(owner, id, _)| owner == node && id == check)
+            .map(|(_, _, session)| session.clone())
+            .collect()
+    }
+
+    pub(crate) fn keys_held_by<'s>(&'s self, id: &SessionId) -> impl Iterator<Item = Key> + use<'s> {
+        let start = (id.clone(), Key::default());
+        let id = id.clone();
+        self.locks
+            .range((Bound::Included(start), Bound::Unbounded))
+            .take_while(move |(session, _)| *session == id)
+            .map(|(_, key)| key.clone())
+    }
+}
+
+/// Entries and sessions with what is derived from them.
+impl Snapshot {
+    pub(crate) fn put_entry(&mut self, entry: Arc<KvEntry>) {
+        let key = entry.key.clone();
+        let session = entry.session.clone();
+        let replaced = self.kv.insert(key.clone(), entry);
+        self.forget_lock(replaced);
+        if !session.is_empty() {
+            self.locks.insert((session, key));
+        }
+    }
+
+    pub(crate) fn remove_entry(&mut self, key: &Key) -> bool {
+        let removed = self.kv.remove(key);
+        let existed = removed.is_some();
+        self.forget_lock(removed);
+        existed
+    }
+
+    fn forget_lock(&mut self, entry: Option<Arc<KvEntry>>) {
+        if let Some(entry) = entry.filter(|entry| !entry.session.is_empty()) {
+            self.locks.remove(&(entry.session.clone(), entry.key.clone()));
+        }
+    }
+
+    pub(crate) fn put_session(&mut self, session: Arc<Session>) {
+        let node = fold(session.node.as_str());
+        self.sessions_by_node.insert((Arc::clone(&node), session.id.clone()));
+        for check in session.check_ids() {
+            self.sessions_by_check.insert((Arc::clone(&node), check.clone(), session.id.clone()));
+        }
+        self.sessions.insert(session.id.clone(), session);
+    }
+
+    pub(crate) fn remove_session(&mut self, id: &SessionId) -> Option<Arc<Session>> {
+        let session = self.sessions.remove(id)?;
+        let node = fold(session.node.as_str());
+        self.sessions_by_node.remove(&(Arc::clone(&node), id.clone()));
+        for check in session.check_ids() {
+            self.sessions_by_check.remove(&(Arc::clone(&node), check.clone(), id.clone()));
+        }
+        Some(session)
     }
 }

@@ -14,6 +14,8 @@ use proptest::prelude::*;
 
 use crate::{Evaluation, Snapshot, Store, eval};
 
+mod locks;
+
 fn ask(snapshot: &Snapshot, query: &Query) -> Evaluation {
     eval(snapshot, query, &Authorizer::agent()).unwrap()
 }
@@ -86,7 +88,13 @@ fn deregistration() -> impl Strategy<Value = Command> {
 }
 
 fn command() -> impl Strategy<Value = Command> {
-    prop_oneof![3 => kv_change().prop_map(Command::Kv), 3 => registration(), 1 => deregistration()]
+    prop_oneof![
+        3 => kv_change().prop_map(Command::Kv),
+        2 => locks::lock_change().prop_map(Command::Kv),
+        2 => locks::session_command(),
+        3 => registration(),
+        1 => deregistration(),
+    ]
 }
 
 fn queries() -> Vec<Query> {
@@ -113,6 +121,7 @@ fn queries() -> Vec<Query> {
         queries.push(Query::NodeServices { node: node.into(), filter: Default::default() });
         queries.push(Query::NodeChecks { node: node.into(), filter: Default::default() });
     }
+    queries.extend([Query::Sessions, Query::Session("p".into()), Query::NodeSessions("n".into())]);
     queries.push(Query::ChecksInState { state: CheckState::Any, selector: NodeSelector::default() });
     for address in [[10, 0, 0, 1], [10, 0, 0, 2]] {
         queries.push(Query::NodesAt { address: address.into() });
@@ -150,6 +159,9 @@ impl Naive {
             KvChange::DeleteTree { prefix } => {
                 self.0.retain(|key, _| !key.starts_with(prefix.as_str()));
                 true
+            }
+            KvChange::Lock { .. } | KvChange::Unlock { .. } => {
+                unreachable!("without sessions nothing is locked")
             }
         }
     }

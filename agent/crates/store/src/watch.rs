@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use lictor_model::Key;
+use lictor_model::{Key, SessionId};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
 
@@ -35,6 +35,14 @@ pub enum Watch {
     Checks,
     /// Any field of any instance of any service.
     Instances,
+    /// One session.
+    Session(SessionId),
+    /// Any session.
+    Sessions,
+    /// The sessions of one node.
+    NodeSessions(Arc<str>),
+    /// Keys that nobody may lock for a while.
+    LockDelays,
 }
 
 /// The watches an answer depends on.

@@ -62,7 +62,7 @@ fn carry_out(remote: &mut Remote, command: &Command) {
             remote.services.retain(|known| known.id != what.service_id);
             remote.checks.retain(|known| known.service_id != what.service_id);
         }
-        Command::Kv(_) => unreachable!("anti-entropy writes no keys"),
+        _ => unreachable!("anti-entropy writes the catalog and nothing else"),
     }
 }
 

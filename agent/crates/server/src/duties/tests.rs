@@ -27,7 +27,7 @@ fn carry_out(store: &Store, members: &[Member], index: &mut u64) -> usize {
     for mut command in commands {
         *index += 1;
         let authorizer = lictor_acl::Authorizer::agent();
-        crate::prepare::prepare(&mut command, &authorizer, &"dc1".into()).unwrap();
+        crate::prepare::prepare(&mut command, &authorizer, &crate::prepare::tests::settings()).unwrap();
         store.apply([(RaftIndex(*index), command)]);
     }
     count

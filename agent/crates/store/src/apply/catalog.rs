@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use lictor_model::check::Check;
+use lictor_model::check::{Check, Status};
 use lictor_model::command::{Deregistration, Outcome, Registration};
 use lictor_model::ids::fold;
 use lictor_model::node::Node;
@@ -16,20 +16,11 @@ use crate::watch::Watch;
 
 impl Change<'_> {
     pub(super) fn register(&mut self, registration: Registration) -> Outcome {
-        // Either all of it happens or nothing: the untouched state is kept until it is known.
-        let before = self.state.clone();
-        let touched_before = self.touched.len();
-        match self.register_all(registration) {
-            Ok(()) => Outcome::Done,
-            Err(error) => {
-                *self.state = Snapshot { index: self.index, ..before };
-                self.touched.truncate(touched_before);
-                Outcome::Refused(error)
-            }
-        }
+        self.all_or_nothing(|change| change.register_all(registration))
+            .map_or_else(Outcome::Refused, |()| Outcome::Done)
     }
 
-    fn register_all(&mut self, registration: Registration) -> Result<(), Error> {
+    pub(super) fn register_all(&mut self, registration: Registration) -> Result<(), Error> {
         let name = fold(registration.node.as_str());
         if !registration.skip_node_update || !self.state.nodes.contains_key(&name) {
             self.register_node(&name, &registration)?;
@@ -102,7 +93,7 @@ impl Change<'_> {
         self.state
             .checks
             .get(&(Arc::clone(node), serf_health))
-            .is_some_and(|check| check.status != lictor_model::check::Status::Critical)
+            .is_some_and(|check| check.status != Status::Critical)
     }
 
     fn register_service(&mut self, node: &Folded, mut service: Service) {
@@ -159,7 +150,11 @@ impl Change<'_> {
             check.create_index = existing.create_index;
         }
         let service_id = check.service_id.clone();
+        let (id, status) = (check.id.clone(), check.status);
         self.state.put_check(Arc::new(check));
+        if status == Status::Critical {
+            self.end_sessions_with_check(node, &id);
+        }
         if let Some(existing) = existing
             && existing.service_id != service_id
         {
@@ -181,14 +176,15 @@ impl Change<'_> {
         Outcome::Done
     }
 
-    fn remove_check(&mut self, node: &Folded, id: &CheckId) {
+    pub(super) fn remove_check(&mut self, node: &Folded, id: &CheckId) {
         let Some(check) = self.state.checks.remove(&(Arc::clone(node), id.clone())) else { return };
         let key = (Arc::clone(node), check.service_id.clone(), id.clone());
         self.state.checks_by_service.remove(&key);
         self.touch_health_of(node, &check.service_id);
+        self.end_sessions_with_check(node, id);
     }
 
-    fn remove_service(&mut self, node: &Folded, id: &ServiceId) {
+    pub(super) fn remove_service(&mut self, node: &Folded, id: &ServiceId) {
         let checks: Vec<CheckId> = self.state.checks_for(node, id).map(|check| check.id.clone()).collect();
         let Some(service) = self.state.services.remove(&(Arc::clone(node), id.clone())) else {
             return;
@@ -204,8 +200,9 @@ impl Change<'_> {
         self.touch(Watch::Services);
     }
 
-    fn remove_node(&mut self, name: &Folded) {
+    pub(super) fn remove_node(&mut self, name: &Folded) {
         let Some(node) = self.state.nodes.get(name).cloned() else { return };
+        self.end_sessions_on(name);
         let services: Vec<ServiceId> =
             self.state.services_of(name).map(|service| service.id.clone()).collect();
         for service in services {
