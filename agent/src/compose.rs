@@ -37,7 +37,7 @@ use crate::registrar::Registrar;
 use crate::reporter::ToLocal;
 use crate::signals::{Signals, Told};
 use crate::sync::Syncer;
-use crate::{banner, identity};
+use crate::{banner, dns, identity};
 
 /// How long a request waits for a leader.
 const HOLD_TIMEOUT: Duration = Duration::from_secs(7);
@@ -93,7 +93,8 @@ impl Agent {
             tracing::warn!("bootstrap = true: do not enable unless necessary");
         }
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
-        let listeners = Listeners::bind(&config)?;
+        let recursors = dns::recursors(&config, address).await?;
+        let listeners = Listeners::bind(&config, recursors)?;
         let server_address = SocketAddr::new(address, listeners.server_port);
         let pool = |name: &str, bind| start_gossip(&config, &identity, name, bind, server_address, &clock);
         let gossip = pool(identity.name.as_str(), listeners.serf)?;

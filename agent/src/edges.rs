@@ -12,7 +12,7 @@ use lictor_sys::net;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::StartError;
+use crate::{StartError, dns};
 
 /// How many sockets share the DNS load.
 const DNS_SOCKETS: usize = 2;
@@ -21,6 +21,8 @@ const DNS_SOCKETS: usize = 2;
 pub(crate) struct Listeners {
     http: Vec<Listener>,
     dns: Vec<Sockets>,
+    /// Whom DNS asks about the rest of the world.
+    recursors: Vec<SocketAddr>,
     /// Where gossip is to be spoken.
     pub(crate) serf: SocketAddr,
     /// The same for the pool between datacenters, if the agent is to be in it.
@@ -31,9 +33,9 @@ pub(crate) struct Listeners {
 
 impl Listeners {
     /// Binds all sockets, so that a taken port is known before anything else begins.
-    pub(crate) fn bind(config: &RuntimeConfig) -> Result<Self, StartError> {
+    pub(crate) fn bind(config: &RuntimeConfig, recursors: Vec<SocketAddr>) -> Result<Self, StartError> {
         let mut http = Vec::new();
-        let mut dns = Vec::new();
+        let mut dns_sockets = Vec::new();
         for at in addresses(&config.http.addrs, config.ports.http) {
             let listener =
                 net::listen_tcp(at).map_err(|error| StartError::new(format!("http on {at}"), error))?;
@@ -45,14 +47,21 @@ impl Listeners {
             http.push(Listener::Unix(listener));
         }
         for at in addresses(&config.dns_addrs, config.ports.dns) {
-            dns.push(
+            dns_sockets.push(
                 Sockets::bind(at, DNS_SOCKETS)
                     .map_err(|error| StartError::new(format!("dns on {at}"), error))?,
             );
         }
         let serf = SocketAddr::new(config.bind_addr, config.ports.serf_lan.unwrap_or_default());
         let serf_wan = config.ports.serf_wan.map(|port| SocketAddr::new(config.bind_addr, port));
-        Ok(Self { http, dns, serf, serf_wan, server_port: config.ports.server.unwrap_or_default() })
+        Ok(Self {
+            http,
+            dns: dns_sockets,
+            recursors,
+            serf,
+            serf_wan,
+            server_port: config.ports.server.unwrap_or_default(),
+        })
     }
 
     /// Opens the edges.
@@ -82,14 +91,7 @@ impl Listeners {
             tasks.spawn(lictor_http::serve(listener, router.clone(), stop.clone()));
         }
         for sockets in self.dns {
-            let settings = lictor_dns::Settings {
-                datacenter: config.datacenter.clone(),
-                domain: config.domain.clone(),
-                alt_domain: config.alt_domain.clone(),
-                only_passing: config.dns_only_passing,
-                udp_answer_limit: config.dns_udp_answer_limit,
-                node_meta_txt: config.dns_node_meta_txt,
-            };
+            let settings = dns::settings(config, &self.recursors);
             let (backend, clock) = (Arc::clone(backend), Arc::clone(clock));
             tasks.spawn(lictor_dns::serve(sockets, settings, backend, clock, stop.clone()));
         }

@@ -10,6 +10,7 @@ mod banner;
 mod cache;
 pub mod compose;
 mod describe;
+mod dns;
 mod edges;
 mod identity;
 mod registrar;

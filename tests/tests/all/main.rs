@@ -17,6 +17,7 @@ mod cli;
 mod directions;
 mod durability;
 mod edges;
+mod forwarding;
 mod locks;
 mod quickstart;
 mod reload;

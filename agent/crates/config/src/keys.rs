@@ -123,7 +123,7 @@ pub const KEYS: &[(&str, Class)] = &[
     ("read_replica", Warns),
     ("reconnect_timeout", Warns),
     ("reconnect_timeout_wan", Warns),
-    ("recursors", Warns),
+    ("recursors", Works),
     ("rejoin_after_leave", Warns),
     ("reporting", Warns),
     ("retry_interval", Warns),
@@ -235,9 +235,15 @@ pub fn class_of(key: &str) -> Option<Class> {
 /// A message that lists unknown keys.
 #[must_use]
 pub fn describe_unknown(unknown: &[String]) -> String {
-    let count = unknown.len();
+    let lines: Vec<String> = unknown.iter().map(|key| format!("invalid config key {key}")).collect();
+    list_of_errors(&lines)
+}
+
+/// Several problems as one message, the way operators know it.
+pub(crate) fn list_of_errors(problems: &[String]) -> String {
+    let count = problems.len();
     let plural = if count == 1 { "error" } else { "errors" };
-    let lines: String = unknown.iter().map(|key| format!("\t* invalid config key {key}\n")).collect();
+    let lines: String = problems.iter().map(|problem| format!("\t* {problem}\n")).collect();
     format!("{count} {plural} occurred:\n{lines}\n\n")
 }
 

@@ -18,7 +18,7 @@ use std::path::PathBuf;
 
 use serde_json::Value;
 
-pub use runtime::{HttpConfig, Ports, RuntimeConfig, ScriptChecks};
+pub use runtime::{DnsConfig, HttpConfig, Ports, RecursorStrategy, RuntimeConfig, ScriptChecks, Soa};
 pub use source::Format;
 
 /// Where a configuration comes from.

@@ -1,5 +1,6 @@
 //! The configuration the agent starts from.
 
+mod dns;
 mod http;
 mod read;
 
@@ -13,6 +14,7 @@ use lictor_model::duration::GoDuration;
 use lictor_model::operator::AutopilotConfig;
 use serde_json::{Value, json};
 
+pub use dns::{DnsConfig, RecursorStrategy, Soa};
 use read::Reader;
 
 pub use http::HttpConfig;
@@ -80,16 +82,8 @@ pub struct RuntimeConfig {
     pub dns_addrs: Vec<IpAddr>,
     /// Ports.
     pub ports: Ports,
-    /// The DNS domain.
-    pub domain: String,
-    /// A second DNS domain.
-    pub alt_domain: Option<String>,
-    /// Leave instances with warnings out of DNS.
-    pub dns_only_passing: bool,
-    /// How many answers fit into a plain UDP response.
-    pub dns_udp_answer_limit: usize,
-    /// Publish node metadata as TXT records.
-    pub dns_node_meta_txt: bool,
+    /// How names resolve.
+    pub dns: DnsConfig,
     /// How much slower than the fastest Raft's timing is.
     pub raft_multiplier: u32,
     /// After how many log entries a snapshot is taken.
@@ -234,11 +228,7 @@ impl RuntimeConfig {
                 grpc: reader.port("ports.grpc"),
                 grpc_tls: reader.port("ports.grpc_tls"),
             },
-            domain: domain(reader.text("domain")).unwrap_or_else(|| "consul".to_owned()),
-            alt_domain: domain(reader.text("alt_domain")),
-            dns_only_passing: reader.flag("dns_config.only_passing"),
-            dns_udp_answer_limit: reader.count("dns_config.udp_answer_limit", 3),
-            dns_node_meta_txt: reader.flag_or("dns_config.enable_additional_node_meta_txt", true),
+            dns: DnsConfig::read(&mut reader),
             raft_multiplier: reader.whole("performance.raft_multiplier", 5, 10).max(1),
             raft_snapshot_threshold: reader.optional_whole("raft_snapshot_threshold"),
             raft_trailing_logs: reader.optional_whole("raft_trailing_logs"),

@@ -2,139 +2,90 @@
 
 use std::sync::Arc;
 
-use hickory_server::net::runtime::Time;
-use hickory_server::net::xfer::Protocol;
-use hickory_server::proto::op::{Edns, Metadata, OpCode, ResponseCode};
-use hickory_server::proto::rr::{DNSClass, Record};
-use hickory_server::server::{Request, RequestHandler, ResponseHandler, ResponseInfo};
-use hickory_server::zone_handler::MessageResponseBuilder;
-use lictor_model::Code;
+use hickory_proto::op::ResponseCode;
+use hickory_proto::rr::DNSClass;
 use lictor_model::seam::Backend;
 use lictor_sys::clock::Clock;
 
 use crate::Settings;
+use crate::domain;
 use crate::lookup::Lookup;
-use crate::records::{Asked, Domain, Response};
+use crate::message::{Received, Request, Transport, receive};
+use crate::records::Asked;
+use crate::recursor::Recursors;
+use crate::reply::{Response, Style};
 
-/// The largest packet we send however large a client says that it may be: what crosses the
-/// internet in one piece.
-const MAX_UDP_PAYLOAD: u16 = 4096;
-/// What a client without EDNS can take.
-const PLAIN_UDP_PAYLOAD: u16 = 512;
+/// How often a name may lead to another within the agent's domains.
+const MOST_LEADS: u8 = 3;
 
 /// Answers packets.
 pub(crate) struct Handler {
     lookup: Lookup,
-    domains: Vec<Domain>,
-    udp_answer_limit: usize,
+    recursors: Arc<Recursors>,
+    style: Style,
 }
 
 impl Handler {
     pub(crate) fn new(backend: Arc<dyn Backend>, settings: Settings, clock: Arc<dyn Clock>) -> Self {
-        let domains = std::iter::once(&settings.domain)
-            .chain(&settings.alt_domain)
-            .map(|name| Domain::new(name))
-            .collect();
-        let udp_answer_limit = settings.udp_answer_limit;
-        Self { lookup: Lookup::new(backend, settings, clock), domains, udp_answer_limit }
+        let recursors = Arc::new(Recursors::new(&settings));
+        let style = Style {
+            plain_answers: settings.udp_answer_limit,
+            mark_cuts: settings.enable_truncate,
+            compress: !settings.disable_compression,
+            recursion: !recursors.is_empty(),
+        };
+        let lookup = Lookup::new(backend, settings, clock, Arc::clone(&recursors));
+        Self { lookup, recursors, style }
     }
 
-    async fn answer(&self, request: &Request) -> Response {
-        if request.metadata.op_code != OpCode::Query {
-            return Response { code: ResponseCode::NotImp, ..Response::default() };
-        }
-        let Ok(info) = request.request_info() else {
-            return Response { code: ResponseCode::FormErr, ..Response::default() };
-        };
-        let query = info.query.original();
-        if !matches!(query.query_class(), DNSClass::IN | DNSClass::ANY) {
-            return Response { code: ResponseCode::NotImp, ..Response::default() };
-        }
-        let name = query.name();
-        let Some(domain) = self.domains.iter().find(|domain| domain.contains(name)) else {
-            return Response { code: ResponseCode::Refused, ..Response::default() };
-        };
-        let asked = Asked { name, kind: query.query_type(), domain };
-        match self.lookup.resolve(asked).await {
-            Ok(response) => response,
-            // A datacenter that nobody knows has no names in it.
-            Err(error) if error.code == Code::NoPath => self.lookup.does_not_exist(domain),
-            Err(error) => {
-                tracing::warn!(name = %name, %error, "dns lookup failed");
-                Response { code: ResponseCode::ServFail, ..Response::default() }
-            }
+    /// Answers a packet; some deserve no answer.
+    pub(crate) async fn handle(&self, packet: &[u8], transport: Transport) -> Option<Vec<u8>> {
+        match receive(packet, transport) {
+            Received::Question(request) => self.answer(packet, &request).await,
+            Received::Refusable(refusal) => Some(refusal),
+            Received::Noise => None,
         }
     }
-}
 
-#[async_trait::async_trait]
-impl RequestHandler for Handler {
-    async fn handle_request<R: ResponseHandler, T: Time>(
-        &self,
-        request: &Request,
-        mut response_handle: R,
-    ) -> ResponseInfo {
-        let mut response = self.answer(request).await;
-        let edns = request.edns.as_ref().map(|asked| {
-            let mut edns = Edns::new();
-            // Our payload in the response is also the limit the encoder truncates at.
-            edns.set_max_payload(asked.max_payload().clamp(PLAIN_UDP_PAYLOAD, MAX_UDP_PAYLOAD));
-            edns
+    async fn answer(&self, packet: &[u8], request: &Request) -> Option<Vec<u8>> {
+        let name = request.query.name();
+        let Some(domain) = self.lookup.domain_of(name) else {
+            return self.pass_on(packet, request).await;
+        };
+        if !matches!(request.query.query_class(), DNSClass::IN | DNSClass::ANY) {
+            return self.style.write(request, &Response::only(ResponseCode::NotImp));
+        }
+        let asked = Asked {
+            name,
+            kind: request.query.query_type(),
+            domain,
+            useful: self.style.useful_answers(request),
+            extended: request.edns.is_some(),
+            leads: MOST_LEADS,
+        };
+        let response = self.lookup.resolve(asked).await.unwrap_or_else(|error| {
+            tracing::warn!(%name, %error, "dns lookup failed");
+            Response::only(ResponseCode::ServFail)
         });
-        let plain = edns.as_ref().is_none_or(|edns| edns.max_payload() <= PLAIN_UDP_PAYLOAD);
-        if plain && request.protocol() == Protocol::Udp {
-            response.limit(self.udp_answer_limit);
+        // Others may know the names of addresses that the catalog does not.
+        let unknown = response.code == ResponseCode::NXDomain && domain::is_reverse(name);
+        if unknown && !self.recursors.is_empty() {
+            return self.pass_on(packet, request).await;
         }
-        let mut metadata = Metadata::response_from_request(&request.metadata);
-        metadata.response_code = response.code;
-        metadata.authoritative = response.authoritative;
-        let mut builder = MessageResponseBuilder::from_message_request(request);
-        if let Some(edns) = &edns {
-            builder.edns(edns);
+        self.style.write(request, &response)
+    }
+
+    /// Has somebody else answer.
+    async fn pass_on(&self, packet: &[u8], request: &Request) -> Option<Vec<u8>> {
+        if self.recursors.is_empty() {
+            return self.style.write(request, &Response::only(ResponseCode::Refused));
         }
-        let message = builder.build(
-            metadata,
-            &response.answers,
-            &response.authority,
-            &[] as &[Record],
-            &response.additional,
-        );
-        match response_handle.send_response(message).await {
-            Ok(info) => info,
-            Err(error) => {
-                tracing::debug!(%error, "dns response could not be sent");
-                let mut failed = metadata;
-                failed.response_code = ResponseCode::ServFail;
-                let header = hickory_server::proto::op::Header {
-                    metadata: failed,
-                    counts: hickory_server::proto::op::HeaderCounts::default(),
-                };
-                ResponseInfo::from(header)
-            }
+        match self.recursors.ask(packet, request.transport).await {
+            Some(answer) => Some(answer),
+            None => self.style.write(request, &Response::only(ResponseCode::ServFail)),
         }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use hickory_server::proto::rr::rdata::SRV;
-    use hickory_server::proto::rr::{Name, RData};
-
-    #[test]
-    fn what_is_cut_takes_its_addresses_with_it() {
-        let name = |number: u8| Name::from_labels([format!("n{number}").as_bytes()]).unwrap();
-        let mut response = Response::default();
-        for number in 0..60 {
-            let srv = RData::SRV(SRV::new(1, 1, 80, name(number)));
-            response.answers.push(Record::from_rdata(name(100), 0, srv));
-            let address = RData::A(std::net::Ipv4Addr::new(10, 0, 0, number).into());
-            response.additional.push(Record::from_rdata(name(number), 0, address));
-        }
-        response.limit(60);
-        assert_eq!(response.additional.len(), 60);
-        response.limit(3);
-        assert_eq!((response.answers.len(), response.additional.len()), (3, 3));
-        assert_eq!(response.additional[2].name, name(2));
-    }
-}
+mod tests;

@@ -1,30 +1,39 @@
 //! The DNS interface: names of the agent's domain as questions to the seam.
 //!
-//! A packet goes from the `handler` to the [`question`], which says what the name asks for; the
-//! `lookup` asks the [`Backend`] and `records` turns the answer into
-//! resource records. Nothing here keeps state: a name resolves to what the catalog says now.
+//! The `server` takes packets from sockets and connections. A packet goes from the `handler`, which
+//! has `message` read it, to the [`question`], which says what the name asks for; the `lookup` asks
+//! the [`Backend`], `records` turns what it says into resource records, and `reply` writes as many
+//! of them as the client can take. What is outside of the agent's domains goes to the `recursor`s.
+//! Nothing here keeps state: a name resolves to what the catalog says now.
 //!
 //! Start with [`question::parse`]; the record rules are in `records`.
 
+mod domain;
+mod encode;
+#[cfg(test)]
+mod fixture;
 mod handler;
 mod lookup;
+mod message;
+mod place;
 pub mod question;
 mod records;
+mod recursor;
+mod reply;
+mod server;
+mod ttl;
+mod txt;
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hickory_server::Server;
 use lictor_model::seam::Backend;
 use lictor_sys::clock::Clock;
 use tokio::net::{TcpListener, UdpSocket};
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-
-/// How long a TCP connection may stay silent.
-const TCP_TIMEOUT: Duration = Duration::from_secs(10);
-/// How many responses may wait on one TCP connection.
-const TCP_RESPONSES: usize = 32;
 
 /// How names resolve.
 #[derive(Clone, Debug)]
@@ -35,12 +44,63 @@ pub struct Settings {
     pub domain: String,
     /// A second domain it answers for.
     pub alt_domain: Option<String>,
+    /// How long records of nodes may be kept.
+    pub node_ttl: Duration,
+    /// How long records of services may be kept, by name; a name that ends with `*` is a prefix.
+    pub service_ttl: BTreeMap<String, Duration>,
     /// Leave out instances with a warning too.
     pub only_passing: bool,
-    /// How many answers fit into a UDP response to a client without EDNS.
+    /// Let any server answer, not only the leader.
+    pub allow_stale: bool,
+    /// How far behind the leader such an answer may be.
+    pub max_stale: Duration,
+    /// How many answers fit into a UDP response to a client without EDNS; 8 at the most.
     pub udp_answer_limit: usize,
+    /// How many instances an answer shows, other than to SRV questions; 0: all.
+    pub a_record_limit: usize,
+    /// Mark responses from which answers were cut.
+    pub enable_truncate: bool,
+    /// Write every name in full.
+    pub disable_compression: bool,
     /// Add node metadata as TXT records to answers that were not asked for them.
     pub node_meta_txt: bool,
+    /// The times of the start-of-authority record.
+    pub soa: SoaTimes,
+    /// Whom to ask about names outside of the domains; nobody: they are refused.
+    pub recursors: Vec<SocketAddr>,
+    /// In which order they are asked.
+    pub recursor_order: RecursorOrder,
+    /// How long each of them may take.
+    pub recursor_timeout: Duration,
+}
+
+/// In which order recursors are asked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum RecursorOrder {
+    /// As they are given.
+    #[default]
+    Sequential,
+    /// Shuffled for every question.
+    Random,
+}
+
+/// The times of the start-of-authority record, in seconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SoaTimes {
+    /// After how long a secondary server looks for changes.
+    pub refresh: u32,
+    /// After how long it tries again.
+    pub retry: u32,
+    /// After how long without a success it stops answering.
+    pub expire: u32,
+    /// How long "does not exist" may be kept.
+    pub min_ttl: u32,
+}
+
+impl Default for SoaTimes {
+    fn default() -> Self {
+        Self { refresh: 3600, retry: 600, expire: 86_400, min_ttl: 0 }
+    }
 }
 
 impl Default for Settings {
@@ -49,9 +109,20 @@ impl Default for Settings {
             datacenter: "dc1".to_owned(),
             domain: "consul".to_owned(),
             alt_domain: None,
+            node_ttl: Duration::ZERO,
+            service_ttl: BTreeMap::new(),
             only_passing: false,
+            allow_stale: true,
+            max_stale: Duration::MAX,
             udp_answer_limit: 3,
+            a_record_limit: 0,
+            enable_truncate: false,
+            disable_compression: false,
             node_meta_txt: true,
+            soa: SoaTimes::default(),
+            recursors: Vec::new(),
+            recursor_order: RecursorOrder::Sequential,
+            recursor_timeout: Duration::from_secs(2),
         }
     }
 }
@@ -89,21 +160,11 @@ pub async fn serve(
     clock: Arc<dyn Clock>,
     stop: CancellationToken,
 ) {
-    let mut server = Server::new(handler::Handler::new(backend, settings, clock));
+    let handler = Arc::new(handler::Handler::new(backend, settings, clock));
+    let mut tasks = JoinSet::new();
     for socket in sockets.udp {
-        server.register_socket(socket);
+        tasks.spawn(server::packets(socket, Arc::clone(&handler), stop.clone()));
     }
-    server.register_listener(sockets.tcp, TCP_TIMEOUT, TCP_RESPONSES);
-    let stopping = server.shutdown_token().clone();
-    let mut done = std::pin::pin!(server.block_until_done());
-    let result = tokio::select! {
-        result = &mut done => result,
-        () = stop.cancelled() => {
-            stopping.cancel();
-            done.await
-        }
-    };
-    if let Err(error) = result {
-        tracing::error!(%error, "dns server stopped");
-    }
+    tasks.spawn(server::connections(sockets.tcp, handler, stop));
+    while tasks.join_next().await.is_some() {}
 }

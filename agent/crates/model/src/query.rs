@@ -1,6 +1,7 @@
 //! Reads of replicated state: what can be asked, with which guarantees, and what comes back.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -72,6 +73,17 @@ pub enum Query {
         state: CheckState,
         /// On which nodes, and which of the checks.
         selector: NodeSelector,
+    },
+    /// The nodes that are registered at an address → [`Answer::Nodes`].
+    NodesAt {
+        /// The address.
+        address: IpAddr,
+    },
+    /// The instances that are registered at an address of their own → [`Answer::Instances`] without
+    /// checks.
+    InstancesAt {
+        /// The address.
+        address: IpAddr,
     },
     /// One session → [`Answer::Sessions`].
     Session(SessionId),

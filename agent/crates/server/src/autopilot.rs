@@ -91,9 +91,11 @@ mod tests {
         RaftServer {
             id: id.to_owned(),
             node: id.to_owned(),
+            address: String::new(),
+            leader: false,
+            protocol_version: "3".to_owned(),
             voter: true,
             last_index,
-            ..RaftServer::default()
         }
     }
 

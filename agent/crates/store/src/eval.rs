@@ -1,5 +1,6 @@
 //! Questions answered from a snapshot.
 
+mod address;
 mod catalog;
 mod health;
 mod kv;
@@ -42,6 +43,8 @@ pub fn eval(snapshot: &Snapshot, query: &Query, authorizer: &Authorizer) -> Resu
         Query::ServiceChecks { service, selector } => view.service_checks(service, selector),
         Query::NodeChecks { node, filter } => view.node_checks(node, filter),
         Query::ChecksInState { state, selector } => view.checks_in_state(state, selector),
+        Query::NodesAt { address } => Ok(view.nodes_at(*address)),
+        Query::InstancesAt { address } => Ok(view.instances_at(*address)),
         Query::Session(id) => Ok(view.session(id)),
         Query::Sessions => Ok(view.sessions()),
         Query::NodeSessions(node) => Ok(view.node_sessions(node)),

@@ -51,6 +51,7 @@ fn registration() -> impl Strategy<Value = Command> {
         let service = service.map(|(id, name, port, tags)| Service {
             id: id.into(),
             name: name.into(),
+            address: if port == 2 { "10.0.0.2".to_owned() } else { String::new() },
             port,
             tags,
             ..Service::default()
@@ -122,6 +123,10 @@ fn queries() -> Vec<Query> {
     }
     queries.extend([Query::Sessions, Query::Session("p".into()), Query::NodeSessions("n".into())]);
     queries.push(Query::ChecksInState { state: CheckState::Any, selector: NodeSelector::default() });
+    for address in [[10, 0, 0, 1], [10, 0, 0, 2]] {
+        queries.push(Query::NodesAt { address: address.into() });
+        queries.push(Query::InstancesAt { address: address.into() });
+    }
     queries
 }
 
@@ -366,4 +371,36 @@ fn a_node_can_be_waited_for_by_its_id_in_any_case() {
     let after = ask(&store.snapshot(), &query);
     assert!(matches!(after.answer, Answer::NodeServices(Some(_))));
     assert_eq!(after.index, RaftIndex(4));
+}
+
+#[test]
+fn an_ipv6_address_is_found_however_it_is_written() {
+    let store = Store::new();
+    let at = |address: &str| {
+        Command::Register(Box::new(Registration {
+            node: "n".into(),
+            address: address.to_owned(),
+            service: Some(Arc::new(Service {
+                id: "web".into(),
+                name: "web".into(),
+                address: address.to_owned(),
+                ..Service::default()
+            })),
+            ..Registration::default()
+        }))
+    };
+    let counts = |address: &str| {
+        let address = address.parse().unwrap();
+        let nodes = ask(&store.snapshot(), &Query::NodesAt { address }).answer;
+        let instances = ask(&store.snapshot(), &Query::InstancesAt { address }).answer;
+        match (nodes, instances) {
+            (Answer::Nodes(nodes), Answer::Instances(instances)) => (nodes.len(), instances.len()),
+            other => panic!("{other:?}"),
+        }
+    };
+    store.apply([(RaftIndex(2), at("2001:DB8:0::6"))]);
+    assert_eq!(counts("2001:db8::6"), (1, 1));
+    assert_eq!(counts("2001:db8::7"), (0, 0));
+    store.apply([(RaftIndex(3), at("10.0.0.1"))]);
+    assert_eq!((counts("10.0.0.1"), counts("2001:db8::6")), ((1, 1), (0, 0)));
 }

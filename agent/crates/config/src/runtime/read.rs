@@ -7,16 +7,20 @@ use std::time::Duration;
 use lictor_model::duration;
 use serde_json::Value;
 
+use crate::keys::list_of_errors;
+
 /// Reads a tree and collects what is wrong with it.
 pub(super) struct Reader {
     tree: Value,
+    /// Values that cannot be read as what they are, which are reported together.
+    invalid: Vec<String>,
     problems: Vec<String>,
     warnings: Vec<String>,
 }
 
 impl Reader {
     pub(super) fn new(tree: Value) -> Self {
-        Self { tree, problems: Vec::new(), warnings: Vec::new() }
+        Self { tree, invalid: Vec::new(), problems: Vec::new(), warnings: Vec::new() }
     }
 
     pub(super) fn problem(&mut self, problem: String) {
@@ -27,12 +31,21 @@ impl Reader {
         self.warnings.push(warning);
     }
 
+    /// Notes a value that cannot be read as a duration, a port and the like.
+    pub(super) fn invalid(&mut self, problem: String) {
+        self.invalid.push(problem);
+    }
+
     pub(super) fn warnings(&mut self) -> Vec<String> {
         std::mem::take(&mut self.warnings)
     }
 
     pub(super) fn into_problems(self) -> Vec<String> {
-        self.problems
+        let mut problems = self.problems;
+        if !self.invalid.is_empty() {
+            problems.insert(0, list_of_errors(&self.invalid));
+        }
+        problems
     }
 
     /// Takes the value at a dotted key out of the tree.
@@ -132,11 +145,12 @@ impl Reader {
         }
         let port = u16::try_from(number).ok();
         if port.is_none() {
-            self.problem(format!("{key}: invalid port: {number}"));
+            self.invalid(format!("{key}: invalid port: {number}"));
         }
         port
     }
 
+    /// A duration; absent: none at all.
     pub(super) fn duration(&mut self, key: &str) -> Duration {
         self.duration_or(key, Duration::ZERO)
     }
@@ -144,7 +158,7 @@ impl Reader {
     pub(super) fn duration_or(&mut self, key: &str, default: Duration) -> Duration {
         match self.take(key) {
             Value::String(text) => duration::parse(&text).unwrap_or_else(|why| {
-                self.problem(format!("{key}: invalid duration: {text:?}: {why}"));
+                self.invalid(format!("{key}: invalid duration: {text:?}: {why}"));
                 default
             }),
             Value::Null => default,

@@ -119,7 +119,7 @@ impl View<'_> {
             && selector.node_meta.iter().all(|(key, value)| node.meta.get(key) == Some(value))
     }
 
-    fn may_read_node(&self, node: &Node) -> bool {
+    pub(super) fn may_read_node(&self, node: &Node) -> bool {
         self.authorizer.allows(Access::Read, Resource::Node(node.name.as_str()))
     }
 

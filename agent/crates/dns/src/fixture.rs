@@ -1,0 +1,92 @@
+//! A small agent for tests to ask.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hickory_proto::op::{Message, Query as Question};
+use hickory_proto::rr::{Name, RecordType};
+use lictor_model::command::{Command, Outcome, WriteOptions};
+use lictor_model::local::{LocalAnswer, LocalRequest};
+use lictor_model::node::Node;
+use lictor_model::query::{Answer, Consistency, Instance, Meta, NodeServices, Query, ReadOptions, Reply};
+use lictor_model::seam::Backend;
+use lictor_model::service::Service;
+use lictor_model::{Error, Result, Token};
+
+/// One node with some services; whoever asks for `slow` waits forever.
+pub(crate) struct OneNode {
+    pub(crate) last_contact: Duration,
+}
+
+fn node() -> Arc<Node> {
+    Arc::new(Node {
+        name: "n1".into(),
+        address: "10.0.0.1".to_owned(),
+        datacenter: "dc1".into(),
+        meta: [("rack".to_owned(), "r1".to_owned())].into(),
+        ..Node::default()
+    })
+}
+
+fn instances(service: &str) -> Vec<Instance> {
+    let address = match service {
+        "web" | "consul" => "",
+        "ext" => "web.service.consul",
+        "loop" => "loop.service.consul.",
+        "chain" => "loop2.service.consul",
+        "loop2" => "chain.service.consul",
+        _ => return Vec::new(),
+    };
+    let service = Service {
+        id: service.into(),
+        name: service.into(),
+        address: address.to_owned(),
+        port: 80,
+        ..Service::default()
+    };
+    vec![Instance { node: node(), service: Arc::new(service), checks: Vec::new() }]
+}
+
+#[async_trait::async_trait]
+impl Backend for OneNode {
+    async fn read(&self, query: Query, options: ReadOptions) -> Result<Reply> {
+        let stale = options.consistency == Consistency::Stale;
+        let answer = match query {
+            Query::Health(selector) if selector.service.as_str() == "slow" => std::future::pending().await,
+            Query::Health(selector) if stale || selector.service.as_str() != "late" => {
+                Answer::Instances(instances(selector.service.as_str()))
+            }
+            Query::Health(_) => Answer::Instances(instances("web")),
+            Query::NodeServices { node: name, .. } => Answer::NodeServices(
+                (name.as_str() == "n1").then(|| NodeServices { node: node(), services: Vec::new() }),
+            ),
+            Query::NodesAt { address } => {
+                let here = address == IpAddr::from([10, 0, 0, 1]);
+                Answer::Nodes(here.then(node).into_iter().collect())
+            }
+            Query::InstancesAt { address } => {
+                let here = address == IpAddr::from([10, 0, 0, 2]);
+                Answer::Instances(if here { instances("web") } else { Vec::new() })
+            }
+            _ => return Err(Error::failed("not expected")),
+        };
+        let last_contact = if stale { self.last_contact } else { Duration::ZERO };
+        Ok(Reply { meta: Meta { last_contact, ..Meta::default() }, answer: Arc::new(answer) })
+    }
+
+    async fn write(&self, _: Command, _: WriteOptions) -> Result<Outcome> {
+        Err(Error::failed("not expected"))
+    }
+
+    async fn agent(&self, _: LocalRequest, _: Token) -> Result<LocalAnswer> {
+        Err(Error::failed("not expected"))
+    }
+}
+
+/// A packet that asks one question.
+pub(crate) fn question(name: &str, kind: RecordType) -> Message {
+    let mut message = Message::query();
+    message.add_query(Question::query(Name::from_ascii(name).unwrap(), kind));
+    message
+}

@@ -1,0 +1,116 @@
+//! Questions out of packets, and which packets are no questions.
+
+use hickory_proto::op::{Edns, Header, Message, MessageType, Metadata, OpCode, Query, ResponseCode};
+use hickory_proto::rr::rdata::opt::{EdnsCode, EdnsOption};
+use hickory_proto::serialize::binary::{BinDecodable, BinDecoder, BinEncodable, BinEncoder};
+
+/// What a client without EDNS can take, in bytes (RFC 1035).
+pub(crate) const PLAIN_PAYLOAD: u16 = 512;
+/// The largest payload of a UDP packet that is sent, in bytes.
+const MAX_UDP_PAYLOAD: u16 = u16::MAX - 68;
+
+/// How a question came, and its answer goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Transport {
+    Udp,
+    Tcp,
+}
+
+/// A question.
+#[derive(Clone, Debug)]
+pub(crate) struct Request {
+    pub(crate) metadata: Metadata,
+    pub(crate) query: Query,
+    pub(crate) edns: Option<Edns>,
+    pub(crate) transport: Transport,
+}
+
+/// What to do about a packet.
+#[derive(Debug)]
+pub(crate) enum Received {
+    /// Answer it.
+    Question(Request),
+    /// Say only that it cannot be answered, and why.
+    Refusable(Vec<u8>),
+    /// Nothing: it is no question, and an answer would only help those who forge senders.
+    Noise,
+}
+
+/// Looks at a packet.
+pub(crate) fn receive(packet: &[u8], transport: Transport) -> Received {
+    let mut decoder = BinDecoder::new(packet);
+    let Ok(header) = Header::read(&mut decoder) else { return Received::Noise };
+    if header.message_type == MessageType::Response {
+        return Received::Noise;
+    }
+    if header.op_code != OpCode::Query {
+        return refuse(&header, ResponseCode::NotImp);
+    }
+    match question(header, &mut decoder, transport) {
+        Some(request) => Received::Question(request),
+        None => refuse(&header, ResponseCode::FormErr),
+    }
+}
+
+fn question(header: Header, decoder: &mut BinDecoder<'_>, transport: Transport) -> Option<Request> {
+    // A zone transfer may carry a record in front; more than these nobody has to send.
+    let counts = header.counts;
+    if counts.queries != 1 || counts.answers > 1 || counts.authorities > 1 || counts.additionals > 2 {
+        return None;
+    }
+    let query = Query::read(decoder).ok()?;
+    let mut records = |count: u16, additional: bool| {
+        Message::read_records(decoder, usize::from(count), additional, OpCode::Query).ok()
+    };
+    records(counts.answers, false)?;
+    records(counts.authorities, false)?;
+    let (_, edns, _) = records(counts.additionals, true)?;
+    Some(Request { metadata: header.metadata, query, edns, transport })
+}
+
+fn refuse(header: &Header, code: ResponseCode) -> Received {
+    let mut metadata = Metadata::response_from_request(&header.metadata);
+    metadata.response_code = code;
+    let header = Header { metadata, counts: Default::default() };
+    header.to_bytes().map_or(Received::Noise, Received::Refusable)
+}
+
+impl Request {
+    /// How many bytes the client can take in one packet; over TCP: what a message can be.
+    pub(crate) fn payload(&self) -> u16 {
+        match (self.transport, &self.edns) {
+            (Transport::Tcp, _) => u16::MAX,
+            (Transport::Udp, None) => PLAIN_PAYLOAD,
+            (Transport::Udp, Some(edns)) => edns.max_payload().clamp(PLAIN_PAYLOAD, MAX_UDP_PAYLOAD),
+        }
+    }
+
+    /// Whether the answer has to fit into a packet of the oldest kind.
+    pub(crate) fn is_plain(&self) -> bool {
+        self.payload() == PLAIN_PAYLOAD
+    }
+
+    /// The pseudo-record of the response: the client's own payload and subnet. What is answered
+    /// is the same for every subnet.
+    pub(crate) fn edns_of_response(&self) -> Option<Edns> {
+        let asked = self.edns.as_ref()?;
+        let mut edns = Edns::new();
+        edns.set_max_payload(asked.max_payload());
+        if let Some(EdnsOption::Subnet(subnet)) = asked.option(EdnsCode::Subnet) {
+            let mut subnet = *subnet;
+            subnet.set_scope_prefix(0);
+            edns.options_mut().insert(EdnsOption::Subnet(subnet));
+        }
+        Some(edns)
+    }
+}
+
+/// A question of our own for an address, ready to be sent.
+pub(crate) fn ask_for_address(name: hickory_proto::rr::Name) -> Option<Vec<u8>> {
+    let mut message = Message::query();
+    message.metadata.recursion_desired = true;
+    message.add_query(Query::query(name, hickory_proto::rr::RecordType::A));
+    let mut packet = Vec::new();
+    message.emit(&mut BinEncoder::new(&mut packet)).ok()?;
+    Some(packet)
+}
