@@ -19,6 +19,21 @@ impl Moment {
     pub fn since(self, earlier: Self) -> Duration {
         self.0.saturating_sub(earlier.0)
     }
+
+    /// The last moment up to this one that is a multiple of `grain` after the origin.
+    #[must_use]
+    pub fn rounded_down(self, grain: Duration) -> Self {
+        let over = self.0.as_nanos() % grain.as_nanos().max(1);
+        Self(self.0.saturating_sub(Duration::from_nanos(u64::try_from(over).unwrap_or(0))))
+    }
+
+    /// The first moment from this one on that is a multiple of `grain` after the origin.
+    #[must_use]
+    pub fn rounded_up(self, grain: Duration) -> Self {
+        let grain = grain.as_nanos().max(1);
+        let missing = (grain - self.0.as_nanos() % grain) % grain;
+        self + Duration::from_nanos(u64::try_from(missing).unwrap_or(u64::MAX))
+    }
 }
 
 impl std::ops::Add<Duration> for Moment {
