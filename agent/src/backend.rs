@@ -111,6 +111,7 @@ impl AgentBackend {
 
     async fn update_check(&self, id: CheckId, status: Status, output: String) -> Result<LocalAnswer> {
         self.local.read(|state| state.is_ttl_check(&id))?;
+        let output = self.registrar.cut_output(&id, output);
         // First, so that the end of the time before cannot overwrite what is reported now.
         self.scheduler.refresh(id.clone()).await?;
         let now = self.clock.now();

@@ -32,8 +32,10 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::StartError;
+use crate::aliases::Aliases;
 use crate::backend::{AgentBackend, Order};
-use crate::registrar::Registrar;
+use crate::reaper::Reaper;
+use crate::registrar::{Registrar, Settings};
 use crate::reporter::ToLocal;
 use crate::signals::{Signals, Told};
 use crate::sync::Syncer;
@@ -110,14 +112,16 @@ impl Agent {
             registrar: Arc::clone(&keeper),
         });
         let runner: Arc<dyn CheckRunner> = Arc::clone(&sandbox) as _;
+        let aliases = Arc::new(Aliases::new(local.clone(), Arc::clone(&reporter), stop.clone()));
         let (scheduler, scheduling) = Scheduler::start(runner, reporter, Arc::clone(&clock), stop.clone());
         tasks.spawn(scheduling);
         let files = open_files(&config)?;
         let (registrar, registering) = Registrar::new(
             local.clone(),
             scheduler.clone(),
+            Arc::clone(&aliases),
             files.clone(),
-            config.script_checks,
+            Settings { script_checks: config.script_checks, output_limit: config.check_output_max_size },
             stop.clone(),
         );
         tasks.spawn(registering);
@@ -134,6 +138,8 @@ impl Agent {
             server: OnceLock::new(),
             orders,
         });
+        let as_backend: Arc<dyn Backend> = Arc::clone(&backend) as _;
+        aliases.ask(Arc::downgrade(&as_backend));
         let server_address = SocketAddr::new(address, listeners.server_port);
 
         // Before the edges open: what was saved must not overwrite what a request has changed.
@@ -153,6 +159,14 @@ impl Agent {
             let _ = backend.server.set(server);
             consensus = Some(opened);
         }
+        let reaper = Reaper {
+            local: local.clone(),
+            registrar,
+            clock: Arc::clone(&clock),
+            interval: config.check_reap_interval,
+            least: config.check_deregister_interval_min,
+        };
+        tasks.spawn(reaper.run(stop.clone()));
         let syncer = Syncer {
             local,
             backend: Arc::clone(&backend) as Arc<dyn Backend>,

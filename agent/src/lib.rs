@@ -5,11 +5,13 @@
 //! [`registrar`] brings definitions to local state, files and scheduler, [`sync`] keeps the catalog
 //! true, [`reporter`] carries what checks say. None of them decides anything that a room could.
 
+mod aliases;
 pub mod backend;
 mod banner;
 pub mod compose;
 mod describe;
 mod identity;
+mod reaper;
 mod registrar;
 mod reporter;
 mod signals;

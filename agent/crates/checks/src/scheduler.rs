@@ -13,7 +13,7 @@ use lictor_model::{CheckId, Error, Result};
 use lictor_sys::clock::{Clock, Moment};
 use lictor_sys::random;
 use tokio::sync::{mpsc, oneshot};
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::schedule::Schedule;
@@ -24,6 +24,10 @@ use crate::status::{Report, StatusMachine};
 const QUEUE: usize = 256;
 /// First runs are spread over at most this long, however long the interval is.
 const MAX_STAGGER: Duration = Duration::from_secs(5);
+
+/// Turns that come within this time are taken together: to wake threads for each check by itself
+/// would cost more than to run it.
+const GRAIN: Duration = Duration::from_millis(20);
 
 /// Whoever wants to know what checks say.
 pub trait Reporter: Send + Sync + 'static {
@@ -74,12 +78,13 @@ impl Scheduler {
     /// What the runner refuses.
     pub async fn prepare(&self, spec: &CheckSpec) -> Result<Option<Arc<dyn Probe>>> {
         match &spec.kind {
-            CheckKind::Ttl { .. } => Ok(None),
+            CheckKind::Ttl { .. } | CheckKind::Alias(_) => Ok(None),
             CheckKind::Probe(probe) => self.runner.prepare(&probe.program, &probe.target).await.map(Some),
         }
     }
 
-    /// Adds or replaces a check. Without a prepared program it is prepared before its first run.
+    /// Adds or replaces a check. Aliases have no turns: whoever knows the other checks follows
+    /// them. Without a prepared program it is prepared before its first run.
     ///
     /// # Errors
     /// [`Unavailable`](lictor_model::Code::Unavailable) once the scheduler has stopped.
@@ -149,10 +154,12 @@ impl Worker {
                     Some(request) => self.handle(request),
                     None => break,
                 },
-                Some(ended) = self.runs.join_next() => match ended {
-                    Ok(ended) => self.finish(ended),
-                    Err(error) => tracing::error!(%error, "a check's run was lost"),
-                },
+                Some(ended) = self.runs.join_next() => {
+                    self.finish(ended);
+                    while let Some(ended) = self.runs.try_join_next() {
+                        self.finish(ended);
+                    }
+                }
                 () = turn => {}
             }
         }
@@ -160,7 +167,7 @@ impl Worker {
     }
 
     fn until_next_turn(&self) -> impl Future<Output = ()> + use<> {
-        let wait = self.schedule.next_turn().map(|at| at.since(self.clock.now()));
+        let wait = self.schedule.next_turn().map(|at| at.rounded_up(GRAIN).since(self.clock.now()));
         async move {
             match wait {
                 Some(wait) => tokio::time::sleep(wait).await,
@@ -195,6 +202,11 @@ impl Worker {
     fn insert(&mut self, id: CheckId, spec: CheckSpec, probe: Option<Arc<dyn Probe>>) {
         let now = self.clock.now();
         let (interval, first, machine) = match &spec.kind {
+            CheckKind::Alias(_) => {
+                self.schedule.remove(&id);
+                self.checks.remove(&id);
+                return;
+            }
             CheckKind::Ttl { ttl } => (*ttl, now + *ttl, StatusMachine::default()),
             CheckKind::Probe(probe) => (
                 probe.interval,
@@ -210,12 +222,13 @@ impl Worker {
     }
 
     fn start_due(&mut self) {
-        let now = self.clock.now();
+        let now = self.clock.now().rounded_down(GRAIN);
         while let Some((id, run)) = self.schedule.start_due(now) {
             let Some(entry) = self.checks.get(&id) else { continue };
             match &entry.spec.kind {
                 // It stays expired until the next report gives it a new turn.
                 CheckKind::Ttl { .. } => self.reporter.expired(&id),
+                CheckKind::Alias(_) => {}
                 CheckKind::Probe(spec) => {
                     let runner = Arc::clone(&self.runner);
                     let (spec, probe) = (spec.clone(), entry.probe.clone());
@@ -225,7 +238,14 @@ impl Worker {
         }
     }
 
-    fn finish(&mut self, ended: Ended) {
+    fn finish(&mut self, ended: Result<Ended, JoinError>) {
+        let ended = match ended {
+            Ok(ended) => ended,
+            Err(error) => {
+                tracing::error!(%error, "a check's run was lost");
+                return;
+            }
+        };
         let now: Moment = self.clock.now();
         if !self.schedule.finished(&ended.id, ended.run, now) {
             return;

@@ -24,7 +24,7 @@ mod generated {
     });
 }
 
-pub(crate) use generated::lictor::plugin::{dns, exec, http, log, tcp, tls, types, udp};
+pub(crate) use generated::lictor::plugin::{dns, exec, http, http2, log, tcp, tls, types, udp};
 pub(crate) use generated::{HealthCheck, HealthCheckPre};
 
 /// The name under which a health check exports what the host calls, whatever its minor version.

@@ -6,7 +6,18 @@ use lictor_model::probe::{Origin, Program};
 use lictor_model::{Error, Result};
 
 /// The components that every agent carries, by file name.
-const BUILT_IN: [(&str, &[u8]); 4] = [
+const BUILT_IN: [(&str, &[u8]); 6] = [
+    (
+        "grpc_check.wasm",
+        include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../plugins/grpc_check/grpc_check.wasm")),
+    ),
+    (
+        "h2ping_check.wasm",
+        include_bytes!(concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/../../../plugins/h2ping_check/h2ping_check.wasm"
+        )),
+    ),
     (
         "http_check.wasm",
         include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../plugins/http_check/http_check.wasm")),
@@ -120,7 +131,7 @@ mod tests {
         std::fs::write(directory.path().join("mine.wasm"), b"x").unwrap();
         let complaint = find(Some(directory.path()), &program("nosuch", Origin::Api)).unwrap_err().message;
         assert!(complaint.contains("no plugin \"nosuch\""), "{complaint}");
-        assert!(complaint.contains("built in are http_check.wasm"), "{complaint}");
+        assert!(complaint.contains("built in are grpc_check.wasm"), "{complaint}");
         assert!(complaint.contains("has mine.wasm"), "{complaint}");
     }
 

@@ -46,7 +46,7 @@ async fn what_is_no_health_check_is_refused_with_the_reason() {
         ("empty.wasm", "plugin empty.wasm: is not a health check: it exports nothing"),
         ("torn.wasm", "plugin torn.wasm: is not a valid component"),
         ("handler.wasm", "plugin handler.wasm: is an event handler, not a health check"),
-        ("missing.wasm", "there is no plugin \"missing.wasm\"; built in are http_check.wasm, "),
+        ("missing.wasm", "there is no plugin \"missing.wasm\"; built in are grpc_check.wasm, "),
     ] {
         let refused = refusal(&sandbox, &program(name, json!({}))).await;
         assert!(refused.starts_with(complaint), "{refused}");
