@@ -21,8 +21,8 @@ use lictor_sys::clock::Clock;
 use lictor_sys::{host, net};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::describe;
 use crate::registrar::{Registrar, is_ttl};
+use crate::{describe, plugins};
 
 /// How long a request waits for a change of a service if it does not say.
 const DEFAULT_WAIT: Duration = Duration::from_secs(300);
@@ -177,6 +177,9 @@ impl Backend for AgentBackend {
             ))),
             LocalRequest::Metrics => {
                 Ok(LocalAnswer::Document(describe::figures(&self.sandbox, &self.local, self.server.get())))
+            }
+            LocalRequest::Plugins => {
+                Ok(LocalAnswer::Document(plugins::document(self.sandbox.inventory().await?)))
             }
             LocalRequest::Members => Ok(LocalAnswer::Members(self.gossip.members().to_vec())),
             LocalRequest::Services { filter } => self.services(&filter),

@@ -235,7 +235,11 @@ impl Agent {
             .registrar
             .apply_files(&config)
             .await
-            .map_err(|error| Error::failed(format!("Reload failed: {}", error.message)))
+            .map_err(|error| Error::failed(format!("Reload failed: {}", error.message)))?;
+        let replaced = self.backend.sandbox.refresh().await;
+        self.backend.registrar.renew(&replaced).await;
+        self.backend.sandbox.evict();
+        Ok(())
     }
 
     /// Ends the agent; returns the exit status of the process.

@@ -11,6 +11,7 @@ mod banner;
 pub mod compose;
 mod describe;
 mod identity;
+mod plugins;
 mod reaper;
 mod registrar;
 mod reporter;

@@ -48,6 +48,8 @@ enum Job {
         status: Status,
         output: String,
     },
+    /// Run a check with its program prepared anew.
+    Renew(CheckId),
 }
 
 /// What the operator decides about checks.
@@ -121,6 +123,16 @@ impl Registrar {
             prepared.insert(id, probe);
         }
         Ok(())
+    }
+
+    /// Has the checks prepared anew whose programs have been replaced, given by digest. They keep
+    /// their status; one that cannot be prepared keeps its program.
+    pub(crate) async fn renew(&self, replaced: &BTreeSet<String>) {
+        for id in self.local.read(|state| state.run_by(replaced)) {
+            if let Err(error) = self.carry_out(Job::Renew(id.clone())).await {
+                tracing::error!(check = %id, %error, "a check goes on with the plugin from before the reload");
+            }
+        }
     }
 
     /// Cuts what a service reports of itself to what is kept of it.
@@ -348,6 +360,7 @@ impl Worker {
                 self.forget(move |files| files.forget_check(&id)).await
             }
             Job::SaveStatus { id, status, output } => self.save_status(id, status, output).await,
+            Job::Renew(id) => self.renew(id).await,
         }
     }
 
@@ -420,6 +433,14 @@ impl Worker {
             }
         }
         Ok(())
+    }
+
+    async fn renew(&self, id: CheckId) -> Result<()> {
+        let known = self.local.read(|state| state.definition_and_target(&id));
+        let Some((definition, origin, target)) = known else { return Ok(()) };
+        let spec = spec::lower(&definition, target, origin, self.output_limit)?;
+        let probe = self.scheduler.prepare(&spec).await?;
+        self.scheduler.insert(id, spec, probe).await
     }
 
     async fn drop_checks(&self, checks: Vec<CheckId>) -> Result<()> {

@@ -69,7 +69,11 @@ fn a_service_that_stays_critical_is_removed_if_its_check_says_so() {
         let left: Vec<&String> = services.as_object().unwrap().keys().collect();
         let critical = agent.http().json("/v1/health/state/critical");
         let known = critical.as_array().unwrap().len();
-        if left == ["immortal", "patient"] && known == 2 { Ok(()) } else { Err(format!("{left:?} {critical}")) }
+        if left == ["immortal", "patient"] && known == 2 {
+            Ok(())
+        } else {
+            Err(format!("{left:?} {critical}"))
+        }
     });
 }
 

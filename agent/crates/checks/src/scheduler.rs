@@ -6,14 +6,15 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::FutureExt;
+use futures::future::BoxFuture;
+use futures::stream::FuturesUnordered;
+use futures::{FutureExt, StreamExt};
 use lictor_model::check::Status;
 use lictor_model::probe::{Blindness, CheckRunner, Finding, Probe, ProbeFacts};
 use lictor_model::{CheckId, Error, Result};
 use lictor_sys::clock::{Clock, Moment};
 use lictor_sys::random;
 use tokio::sync::{mpsc, oneshot};
-use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::schedule::Schedule;
@@ -67,7 +68,7 @@ impl Scheduler {
             clock,
             schedule: Schedule::default(),
             checks: HashMap::new(),
-            runs: JoinSet::new(),
+            runs: FuturesUnordered::new(),
         };
         (Self { requests, runner }, worker.run(queue, stop))
     }
@@ -140,7 +141,8 @@ struct Worker {
     clock: Arc<dyn Clock>,
     schedule: Schedule,
     checks: HashMap<CheckId, Entry>,
-    runs: JoinSet<Ended>,
+    /// Runs spend their time elsewhere; what is done for them here is too little for tasks.
+    runs: FuturesUnordered<BoxFuture<'static, Ended>>,
 }
 
 impl Worker {
@@ -154,16 +156,15 @@ impl Worker {
                     Some(request) => self.handle(request),
                     None => break,
                 },
-                Some(ended) = self.runs.join_next() => {
+                Some(ended) = self.runs.next() => {
                     self.finish(ended);
-                    while let Some(ended) = self.runs.try_join_next() {
+                    while let Some(Some(ended)) = self.runs.next().now_or_never() {
                         self.finish(ended);
                     }
                 }
                 () = turn => {}
             }
         }
-        self.runs.shutdown().await;
     }
 
     fn until_next_turn(&self) -> impl Future<Output = ()> + use<> {
@@ -231,21 +232,15 @@ impl Worker {
                 CheckKind::Alias(_) => {}
                 CheckKind::Probe(spec) => {
                     let runner = Arc::clone(&self.runner);
-                    let (spec, probe) = (spec.clone(), entry.probe.clone());
-                    self.runs.spawn(run_guarded(id, run, spec, probe, runner));
+                    let probe = entry.probe.clone().ok_or_else(|| spec.clone());
+                    let timeout = spec.timeout;
+                    self.runs.push(run_guarded(id, run, probe, timeout, runner).boxed());
                 }
             }
         }
     }
 
-    fn finish(&mut self, ended: Result<Ended, JoinError>) {
-        let ended = match ended {
-            Ok(ended) => ended,
-            Err(error) => {
-                tracing::error!(%error, "a check's run was lost");
-                return;
-            }
-        };
+    fn finish(&mut self, ended: Ended) {
         let now: Moment = self.clock.now();
         if !self.schedule.finished(&ended.id, ended.run, now) {
             return;
@@ -279,11 +274,11 @@ fn signed(entry: &Entry, output: String) -> String {
 async fn run_guarded(
     id: CheckId,
     run: u64,
-    spec: Box<ProbeSpec>,
-    known: Option<Arc<dyn Probe>>,
+    probe: Result<Arc<dyn Probe>, Box<ProbeSpec>>,
+    timeout: Duration,
     runner: Arc<dyn CheckRunner>,
 ) -> Ended {
-    let guarded = AssertUnwindSafe(run_once(id.clone(), run, spec, known, runner)).catch_unwind();
+    let guarded = AssertUnwindSafe(run_once(id.clone(), run, probe, timeout, runner)).catch_unwind();
     guarded.await.unwrap_or_else(|_| {
         tracing::error!(check = %id, "a check's run panicked");
         let message = "the agent failed to run the check".to_owned();
@@ -294,17 +289,17 @@ async fn run_guarded(
 async fn run_once(
     id: CheckId,
     run: u64,
-    spec: Box<ProbeSpec>,
-    known: Option<Arc<dyn Probe>>,
+    probe: Result<Arc<dyn Probe>, Box<ProbeSpec>>,
+    timeout: Duration,
     runner: Arc<dyn CheckRunner>,
 ) -> Ended {
-    let prepared = match known {
-        Some(probe) => Ok((probe, false)),
-        None => runner.prepare(&spec.program, &spec.target).await.map(|probe| (probe, true)),
+    let prepared = match probe {
+        Ok(probe) => Ok((probe, false)),
+        Err(spec) => runner.prepare(&spec.program, &spec.target).await.map(|probe| (probe, true)),
     };
     match prepared {
         Ok((probe, is_new)) => {
-            let finding = probe.run(spec.timeout).await;
+            let finding = probe.run(timeout).await;
             Ended { id, run, probe: is_new.then_some(probe), finding }
         }
         Err(error) => {

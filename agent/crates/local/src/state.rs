@@ -1,6 +1,6 @@
 //! Services and checks of this agent.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -518,6 +518,19 @@ impl LocalState {
                 && lasts.is_some_and(|lasts| lasts > patience.max(least))
         });
         overdue.map(|(id, own)| (own.check.service_id.clone(), id.clone())).collect()
+    }
+
+    /// Checks that are run by one of these programs, given by digest.
+    #[must_use]
+    pub fn run_by(&self, digests: &BTreeSet<String>) -> Vec<CheckId> {
+        let run_by = |own: &OwnCheck| own.facts.as_ref().is_some_and(|facts| digests.contains(&facts.digest));
+        self.checks.iter().filter(|(_, own)| run_by(own)).map(|(id, _)| id.clone()).collect()
+    }
+
+    /// What a check is, for who prepares it anew.
+    #[must_use]
+    pub fn definition_and_target(&self, id: &CheckId) -> Option<(CheckDefinition, Origin, Target)> {
+        self.checks.get(id).map(|own| (own.definition.clone(), own.origin, own.target.clone()))
     }
 
     /// Every check as it is, for who judges by them.

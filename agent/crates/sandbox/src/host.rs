@@ -4,12 +4,10 @@
 //! nothing they do delays the agent.
 
 use std::collections::HashMap;
-use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use lictor_model::{Error, Result};
-use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::sync::OnceCell;
 use wasmtime::component::{HasSelf, Linker};
 use wasmtime::{Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
@@ -17,8 +15,10 @@ use wasmtime::{Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAlloc
 use crate::bindings::HealthCheck;
 use crate::cache::Cache;
 use crate::config::{Limits, SandboxConfig};
+use crate::library::Source;
 use crate::loaded::Loaded;
 use crate::state::RunState;
+use crate::threads::Threads;
 use crate::ticker::Ticker;
 use crate::turns::Turns;
 use crate::wire::tls::Tls;
@@ -54,13 +54,13 @@ pub(crate) struct Host {
     pub(crate) turns: Turns,
     pub(crate) tls: Arc<Tls>,
     pub(crate) limits: Limits,
-    pub(crate) handle: Handle,
+    pub(crate) threads: Threads,
     pub(crate) shelf: Shelf,
-    /// Digests of files that were read before, by path, size and time of the last change.
-    pub(crate) files: Mutex<HashMap<PathBuf, (u64, SystemTime, String)>>,
+    /// The digests of what is loaded, by where it came from. A file that changes is not looked at
+    /// again before somebody asks for it.
+    pub(crate) known: Mutex<HashMap<Source, String>>,
     /// Compiling takes much memory: one at a time.
-    pub(crate) compiling: tokio::sync::Mutex<()>,
-    runtime: Mutex<Option<Runtime>>,
+    pub(crate) compiling: Arc<tokio::sync::Mutex<()>>,
 }
 
 fn failed(what: &str, error: &dyn std::fmt::Display) -> Error {
@@ -98,6 +98,7 @@ fn engine(config: &SandboxConfig) -> wasmtime::Result<Engine> {
         .epoch_interruption(true)
         // Compiling would otherwise take every processor, and with them the agent's other duties.
         .parallel_compilation(false)
+        .signals_based_traps(std::env::var_os("LICTOR_X").is_none())
         .max_wasm_stack(GUEST_STACK)
         .async_stack_size(FIBER_STACK);
     Engine::new(&settings)
@@ -117,12 +118,7 @@ impl Host {
         let engine = engine(config).map_err(|error| failed("engine", &error))?;
         let linker = linker(&engine).map_err(|error| failed("imports", &error))?;
         let ticker = Ticker::start(&engine).map_err(|error| failed("ticker", &error))?;
-        let runtime = Builder::new_multi_thread()
-            .worker_threads(config.threads.max(1))
-            .thread_name("guest")
-            .enable_all()
-            .build()
-            .map_err(|error| failed("threads", &error))?;
+        let threads = Threads::start(config.threads).map_err(|error| failed("threads", &error))?;
         Ok(Self {
             cache: Cache::open(config.cache_dir.as_deref(), &engine),
             engine,
@@ -131,29 +127,15 @@ impl Host {
             turns: Turns::new(config.concurrency, config.queue_wait),
             tls: Arc::default(),
             limits: config.limits,
-            handle: runtime.handle().clone(),
+            threads,
             shelf: Mutex::default(),
-            files: Mutex::default(),
-            compiling: tokio::sync::Mutex::default(),
-            runtime: Mutex::new(Some(runtime)),
+            known: Mutex::default(),
+            compiling: Arc::default(),
         })
     }
 
     /// Ends all runs, and the threads once they are done with what cannot be interrupted.
     pub(crate) async fn shutdown(&self, patience: Duration) {
-        let runtime = self.runtime.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(runtime) = runtime {
-            // Ending a runtime blocks, which only a thread for such work may do.
-            let _ = tokio::task::spawn_blocking(move || runtime.shutdown_timeout(patience)).await;
-        }
-    }
-}
-
-impl Drop for Host {
-    fn drop(&mut self) {
-        let runtime = self.runtime.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(runtime) = runtime {
-            runtime.shutdown_background();
-        }
+        self.threads.end(patience).await;
     }
 }
