@@ -98,7 +98,6 @@ fn engine(config: &SandboxConfig) -> wasmtime::Result<Engine> {
         .epoch_interruption(true)
         // Compiling would otherwise take every processor, and with them the agent's other duties.
         .parallel_compilation(false)
-        .signals_based_traps(std::env::var_os("LICTOR_X").is_none())
         .max_wasm_stack(GUEST_STACK)
         .async_stack_size(FIBER_STACK);
     Engine::new(&settings)
