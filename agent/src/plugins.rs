@@ -8,13 +8,13 @@ use serde_json::{Map, Value, json};
 /// Everything there is, in the order given.
 pub(crate) fn document(entries: Vec<PluginEntry>) -> Value {
     let rows = entries.into_iter().map(|PluginEntry { file, loaded }| match loaded {
-        Some(plugin) => row(&file, plugin),
+        Some(plugin) => row(&file, &plugin),
         None => json!({"File": file, "Loaded": false}),
     });
     Value::Array(rows.collect())
 }
 
-fn row(file: &str, plugin: PluginDescription) -> Value {
+fn row(file: &str, plugin: &PluginDescription) -> Value {
     // It was understood when the component was loaded; an empty text is no schema.
     let schema = serde_json::from_str(&plugin.schema).unwrap_or(Value::Null);
     json!({

@@ -108,7 +108,7 @@ pub(crate) async fn refresh(host: &Arc<Host>) -> BTreeSet<String> {
         match renewed {
             Ok(()) => drop(replaced.insert(digest)),
             Err(error) => {
-                tracing::error!("{}; its checks go on with what was loaded from it before", error.message)
+                tracing::error!("{}; its checks go on with what was loaded from it before", error.message);
             }
         }
     }
