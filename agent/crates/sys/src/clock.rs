@@ -108,3 +108,17 @@ impl Clock for ManualClock {
         u64::try_from(self.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn moments_are_rounded_to_multiples_of_a_grain() {
+        let (grain, at) = (Duration::from_millis(20), |millis| Moment(Duration::from_millis(millis)));
+        for (exact, down, up) in [(0, 0, 0), (1, 0, 20), (20, 20, 20), (39, 20, 40)] {
+            assert_eq!((at(exact).rounded_down(grain), at(exact).rounded_up(grain)), (at(down), at(up)));
+        }
+        assert_eq!(at(7).rounded_up(Duration::ZERO), at(7));
+    }
+}
