@@ -6,11 +6,6 @@ use std::process::ExitCode;
 use lictor_cli::{Context, Output, program_name};
 use lictor_config::flags;
 
-/// Checks come and go by the thousand, and with them what they allocate, on other threads than
-/// those that let go of it: the system's allocator takes a seventh of their time.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 fn main() -> ExitCode {
     let mut arguments = std::env::args();
     let program = program_name(&arguments.next().unwrap_or_default());

@@ -34,7 +34,7 @@ const SPARE: usize = 16;
 const CORE_INSTANCES: usize = 4;
 
 /// Slots of the pool that keep their pages for the next run of the same component.
-const WARM: u32 = 64;
+const WARM: u32 = 32;
 /// Bytes of a memory that are cleared by hand and kept, instead of being given back to the kernel
 /// and faulted in again by the next run. Only where the kernel says which pages those are: without
 /// that, clearing takes longer than giving back.
