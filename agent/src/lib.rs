@@ -5,6 +5,7 @@
 //! [`registrar`] brings definitions to local state, files and scheduler, [`sync`] keeps the catalog
 //! true, [`reporter`] carries what checks say. None of them decides anything that a room could.
 
+mod aliases;
 pub mod backend;
 mod banner;
 mod cache;
@@ -13,6 +14,8 @@ mod describe;
 mod dns;
 mod edges;
 mod identity;
+mod plugins;
+mod reaper;
 mod registrar;
 mod reporter;
 mod signals;

@@ -11,12 +11,14 @@ use lictor_checks::{CheckKind, Scheduler, spec};
 use lictor_config::{RuntimeConfig, ScriptChecks};
 use lictor_local::persist::{Files, SavedCheck, SavedService};
 use lictor_local::{Local, LocalState, Registered, maintenance};
-use lictor_model::check::Status;
+use lictor_model::check::{DEFAULT_OUTPUT_LIMIT, Status, cut_output};
 use lictor_model::definition::{CheckDefinition, ServiceDefinition};
 use lictor_model::probe::{Origin, Probe, Target};
 use lictor_model::{CheckId, Error, Result, ServiceId};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
+
+use crate::aliases::Aliases;
 
 /// How many registrations may wait.
 const QUEUE: usize = 256;
@@ -46,6 +48,17 @@ enum Job {
         status: Status,
         output: String,
     },
+    /// Run a check with its program prepared anew.
+    Renew(CheckId),
+}
+
+/// What the operator decides about checks.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Settings {
+    /// Whose definitions may run commands.
+    pub(crate) script_checks: ScriptChecks,
+    /// How many bytes of an output are kept at the most.
+    pub(crate) output_limit: usize,
 }
 
 /// The door to the task.
@@ -55,6 +68,7 @@ pub(crate) struct Registrar {
     local: Local,
     scheduler: Scheduler,
     script_checks: ScriptChecks,
+    output_limit: usize,
 }
 
 impl Registrar {
@@ -62,13 +76,16 @@ impl Registrar {
     pub(crate) fn new(
         local: Local,
         scheduler: Scheduler,
+        aliases: Arc<Aliases>,
         files: Option<Files>,
-        script_checks: ScriptChecks,
+        settings: Settings,
         stop: CancellationToken,
     ) -> (Self, impl Future<Output = ()> + Send + 'static) {
         let (jobs, queue) = mpsc::channel(QUEUE);
-        let worker = Worker { local: local.clone(), scheduler: scheduler.clone(), files };
-        (Self { jobs, local, scheduler, script_checks }, worker.run(queue, stop))
+        let Settings { script_checks, output_limit } = settings;
+        let worker =
+            Worker { local: local.clone(), scheduler: scheduler.clone(), aliases, files, output_limit };
+        (Self { jobs, local, scheduler, script_checks, output_limit }, worker.run(queue, stop))
     }
 
     /// Registers a service that came over the HTTP API. Its programs are loaded first, so that
@@ -101,11 +118,31 @@ impl Registrar {
     ) -> Result<()> {
         permit_scripts(definition, Origin::Api, self.script_checks)?;
         let invalid = |error: Error| Error::new(error.code, format!("Invalid check: {}", error.message));
-        let spec = spec::lower(definition, target, Origin::Api).map_err(invalid)?;
+        let spec = spec::lower(definition, target, Origin::Api, self.output_limit).map_err(invalid)?;
         if let Some(probe) = self.scheduler.prepare(&spec).await.map_err(invalid)? {
             prepared.insert(id, probe);
         }
         Ok(())
+    }
+
+    /// Has the checks prepared anew whose programs have been replaced, given by digest. They keep
+    /// their status; one that cannot be prepared keeps its program.
+    pub(crate) async fn renew(&self, replaced: &BTreeSet<String>) {
+        for id in self.local.read(|state| state.run_by(replaced)) {
+            if let Err(error) = self.carry_out(Job::Renew(id.clone())).await {
+                tracing::error!(check = %id, %error, "a check goes on with the plugin from before the reload");
+            }
+        }
+    }
+
+    /// Cuts what a service reports of itself to what is kept of it.
+    pub(crate) fn cut_output(&self, id: &CheckId, output: String) -> String {
+        let limit = self.local.read(|state| {
+            let definition = state.check_definition(id).map(|(definition, _)| definition);
+            definition
+                .map_or(self.output_limit, |definition| spec::output_limit(definition, self.output_limit))
+        });
+        cut_output(output, limit)
     }
 
     pub(crate) async fn remove_service(&self, id: ServiceId) -> Result<()> {
@@ -255,13 +292,13 @@ fn validate(config: &RuntimeConfig) -> Result<()> {
         service.to_service().map_err(|error| refuse(format!("service {name:?}"), error))?;
         for check in service.all_checks() {
             permit_scripts(check, Origin::File, config.script_checks)
-                .and_then(|()| spec::lower(check, Target::default(), Origin::File))
+                .and_then(|()| spec::lower(check, Target::default(), Origin::File, DEFAULT_OUTPUT_LIMIT))
                 .map_err(|error| refuse(format!("service {name:?}: check {:?}", check.name), error))?;
         }
     }
     for check in &config.checks {
         permit_scripts(check, Origin::File, config.script_checks)
-            .and_then(|()| spec::lower(check, Target::default(), Origin::File))
+            .and_then(|()| spec::lower(check, Target::default(), Origin::File, DEFAULT_OUTPUT_LIMIT))
             .map_err(|error| refuse(format!("check {:?}", check.name), error))?;
     }
     Ok(())
@@ -270,7 +307,9 @@ fn validate(config: &RuntimeConfig) -> Result<()> {
 struct Worker {
     local: Local,
     scheduler: Scheduler,
+    aliases: Arc<Aliases>,
     files: Option<Files>,
+    output_limit: usize,
 }
 
 impl Worker {
@@ -321,6 +360,7 @@ impl Worker {
                 self.forget(move |files| files.forget_check(&id)).await
             }
             Job::SaveStatus { id, status, output } => self.save_status(id, status, output).await,
+            Job::Renew(id) => self.renew(id).await,
         }
     }
 
@@ -380,15 +420,32 @@ impl Worker {
     async fn schedule(&self, registered: Registered, origin: Origin, mut prepared: Prepared) -> Result<()> {
         self.drop_checks(registered.removed).await?;
         for (id, definition, target) in registered.checks {
-            let spec = spec::lower(&definition, target, origin)?;
+            let spec = spec::lower(&definition, target, origin, self.output_limit)?;
             let probe = prepared.remove(&id);
-            self.scheduler.insert(id, spec, probe).await?;
+            let alias = match &spec.kind {
+                CheckKind::Alias(alias) => Some(alias.clone()),
+                CheckKind::Ttl { .. } | CheckKind::Probe(_) => None,
+            };
+            self.aliases.forget(&id);
+            self.scheduler.insert(id.clone(), spec, probe).await?;
+            if let Some(alias) = alias {
+                self.aliases.follow(id, alias);
+            }
         }
         Ok(())
     }
 
+    async fn renew(&self, id: CheckId) -> Result<()> {
+        let known = self.local.read(|state| state.definition_and_target(&id));
+        let Some((definition, origin, target)) = known else { return Ok(()) };
+        let spec = spec::lower(&definition, target, origin, self.output_limit)?;
+        let probe = self.scheduler.prepare(&spec).await?;
+        self.scheduler.insert(id, spec, probe).await
+    }
+
     async fn drop_checks(&self, checks: Vec<CheckId>) -> Result<()> {
         for id in checks {
+            self.aliases.forget(&id);
             self.scheduler.remove(id.clone()).await?;
             self.forget(move |files| files.forget_check(&id)).await?;
         }
@@ -425,6 +482,6 @@ impl Worker {
 
 /// Whether a check waits for reports.
 pub(crate) fn is_ttl(definition: &CheckDefinition) -> bool {
-    spec::lower(definition, Target::default(), Origin::Api)
+    spec::lower(definition, Target::default(), Origin::Api, DEFAULT_OUTPUT_LIMIT)
         .is_ok_and(|spec| matches!(spec.kind, CheckKind::Ttl { .. }))
 }

@@ -4,7 +4,7 @@
 //! cargo build --release -p lictor && cargo run --release -p lictor-bench
 //! ```
 //!
-//! Everything is on loopback and bounded to about 20 seconds. State is kept on disk, below
+//! Everything is on loopback and bounded to about 40 seconds. State is kept on disk, below
 //! `TMPDIR`, and every write is synchronised: choose a folder on the disk that matters. Nothing
 //! is judged here; figures are to be compared with those of the reference on the same machine.
 #![allow(
@@ -15,6 +15,7 @@
     reason = "a measurement that cannot be made ends, and prints what it measured in real time"
 )]
 
+mod checks;
 mod load;
 
 use std::time::{Duration, Instant};
@@ -67,6 +68,10 @@ fn main() {
         report("DNS A", &load.dns("web.service.consul").await);
     });
     line("resident after the load", &resident(&agent));
+    drop(agent);
+    let run = runtime.block_on(checks::time_run(quiet(), 2 * LASTS));
+    let run = run.map_or_else(|| "unknown here".to_owned(), |run| format!("{run:.0?} of processor time"));
+    line(&format!("HTTP check, one of {}", checks::CHECKS), &run);
 }
 
 /// An agent that logs as little as in production.

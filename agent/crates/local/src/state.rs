@@ -1,6 +1,6 @@
 //! Services and checks of this agent.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -60,6 +60,8 @@ pub(crate) struct OwnCheck {
     pub(crate) target: Target,
     pub(crate) origin: Origin,
     pub(crate) facts: Option<ProbeFacts>,
+    /// Since when it has been reported critical without a break.
+    pub(crate) critical_since: Option<Moment>,
     pub(crate) copy: Copy,
     pub(crate) version: u64,
 }
@@ -406,7 +408,16 @@ impl LocalState {
         let target = self.target_of(&check, service.as_deref());
         registered.checks.push((id.clone(), definition.clone(), target.clone()));
         self.leftover_checks.remove(&id);
-        let own = OwnCheck { check, definition, target, origin, facts, copy: Copy::Missing, version };
+        let own = OwnCheck {
+            check,
+            definition,
+            target,
+            origin,
+            facts,
+            critical_since: None,
+            copy: Copy::Missing,
+            version,
+        };
         self.checks.insert(id, own);
     }
 
@@ -458,6 +469,10 @@ impl LocalState {
         let output_delay = self.output_delay;
         let Some(own) = self.checks.get_mut(id) else { return Update::default() };
         let status = status.unwrap_or(own.check.status);
+        own.critical_since = match status {
+            Status::Critical => own.critical_since.or(Some(now)),
+            Status::Passing | Status::Warning => None,
+        };
         let status_changed = status != own.check.status;
         if !status_changed && output == own.check.output {
             return Update::default();
@@ -489,6 +504,38 @@ impl LocalState {
             own.check.status = status;
             own.check.output = output;
         }
+    }
+
+    /// Services of which a check has been critical for longer than its definition lets it be, each
+    /// with that check. Definitions cannot ask for less than `least`.
+    #[must_use]
+    pub fn overdue(&self, now: Moment, least: Duration) -> BTreeMap<ServiceId, CheckId> {
+        let overdue = self.checks.iter().filter(|(_, own)| {
+            let patience = own.definition.deregister_critical_service_after.0;
+            let lasts = own.critical_since.map(|since| now.since(since));
+            !own.check.service_id.is_empty()
+                && !patience.is_zero()
+                && lasts.is_some_and(|lasts| lasts > patience.max(least))
+        });
+        overdue.map(|(id, own)| (own.check.service_id.clone(), id.clone())).collect()
+    }
+
+    /// Checks that are run by one of these programs, given by digest.
+    #[must_use]
+    pub fn run_by(&self, digests: &BTreeSet<String>) -> Vec<CheckId> {
+        let run_by = |own: &OwnCheck| own.facts.as_ref().is_some_and(|facts| digests.contains(&facts.digest));
+        self.checks.iter().filter(|(_, own)| run_by(own)).map(|(id, _)| id.clone()).collect()
+    }
+
+    /// What a check is, for who prepares it anew.
+    #[must_use]
+    pub fn definition_and_target(&self, id: &CheckId) -> Option<(CheckDefinition, Origin, Target)> {
+        self.checks.get(id).map(|own| (own.definition.clone(), own.origin, own.target.clone()))
+    }
+
+    /// Every check as it is, for who judges by them.
+    pub fn each_check(&self) -> impl Iterator<Item = &Check> {
+        self.checks.values().map(|own| &own.check)
     }
 
     /// Notes what program runs a check.

@@ -52,7 +52,8 @@ pub(crate) fn prepare(
         Value::Object(object) => object,
         _ => return Err(Error::invalid("check config: must be an object")),
     };
-    loaded.schema.validate(config, file).map_err(|error| Error::invalid(format!("check config: {error}")))?;
+    let refuse = |complaints: Vec<String>| Error::invalid(format!("check config: {}", complaints.join("; ")));
+    loaded.schema.validate(config, file).map_err(refuse)?;
     let mut grants = Grants::default();
     for (door, text) in loaded.needs.iter().flat_map(|need| need.fill(config, target)) {
         grants.add_literal(door, &text);
@@ -147,8 +148,11 @@ impl Probe for SandboxedProbe {
 
     async fn run(&self, timeout: Duration) -> Finding {
         let prepared = Arc::clone(&self.prepared);
-        let task = self.prepared.host.handle.spawn(async move { prepared.run(timeout).await });
-        let mut task = AbortOnDrop(task);
+        let task = self.prepared.host.threads.spawn(async move { prepared.run(timeout).await });
+        let mut task = match task {
+            Ok(task) => AbortOnDrop(task),
+            Err(error) => return Finding::Unknown { reason: Blindness::Host, message: error.message },
+        };
         (&mut task.0).await.unwrap_or_else(|error| {
             let message =
                 if error.is_cancelled() { "the agent is shutting down" } else { "the sandbox failed" };
