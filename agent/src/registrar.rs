@@ -25,20 +25,38 @@ const QUEUE: usize = 256;
 
 type Prepared = BTreeMap<CheckId, Arc<dyn Probe>>;
 
+/// Where a definition comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Source {
+    /// Somebody has just registered it.
+    Api,
+    /// Somebody had before a restart: it is saved already.
+    Saved,
+    /// A configuration file.
+    File,
+}
+
+impl Source {
+    fn origin(self) -> Origin {
+        match self {
+            Self::Api | Self::Saved => Origin::Api,
+            Self::File => Origin::File,
+        }
+    }
+}
+
 enum Job {
     AddService {
         definition: Box<ServiceDefinition>,
-        origin: Origin,
+        source: Source,
         replace: bool,
         prepared: Prepared,
     },
     RemoveService(ServiceId),
     AddCheck {
         definition: Box<CheckDefinition>,
-        origin: Origin,
+        source: Source,
         prepared: Prepared,
-        /// What it said before a restart.
-        last: Option<(Status, String)>,
     },
     RemoveCheck(CheckId),
     BeginMaintenance(Box<CheckDefinition>),
@@ -97,7 +115,7 @@ impl Registrar {
             self.prepare(id, &check, target, &mut prepared).await?;
         }
         let definition = Box::new(definition);
-        self.carry_out(Job::AddService { definition, origin: Origin::Api, replace, prepared }).await
+        self.carry_out(Job::AddService { definition, source: Source::Api, replace, prepared }).await
     }
 
     /// Registers a check that came over the HTTP API.
@@ -106,7 +124,7 @@ impl Registrar {
         let mut prepared = Prepared::new();
         self.prepare(id, &definition, target, &mut prepared).await?;
         let definition = Box::new(definition);
-        self.carry_out(Job::AddCheck { definition, origin: Origin::Api, prepared, last: None }).await
+        self.carry_out(Job::AddCheck { definition, source: Source::Api, prepared }).await
     }
 
     async fn prepare(
@@ -187,7 +205,7 @@ impl Registrar {
             let definition = Box::new(service.definition);
             let name = definition.name.clone();
             let prepared = Prepared::new();
-            let job = Job::AddService { definition, origin: Origin::Api, replace: false, prepared };
+            let job = Job::AddService { definition, source: Source::Saved, replace: false, prepared };
             if let Err(error) = self.carry_out(job).await {
                 tracing::error!(service = %name, %error, "a saved service cannot be registered again");
             }
@@ -207,12 +225,7 @@ impl Registrar {
                 let job = if maintenance::is_definition(&definition) {
                     Job::BeginMaintenance(definition)
                 } else {
-                    Job::AddCheck {
-                        definition,
-                        origin: Origin::Api,
-                        prepared: Prepared::new(),
-                        last: check.last.clone(),
-                    }
+                    Job::AddCheck { definition, source: Source::Saved, prepared: Prepared::new() }
                 };
                 if let Err(error) = self.carry_out(job).await {
                     tracing::error!(check = %id, %error, "a saved check cannot be registered again");
@@ -234,7 +247,7 @@ impl Registrar {
         for definition in &config.services {
             let definition = Box::new(definition.clone());
             let prepared = Prepared::new();
-            let job = Job::AddService { definition, origin: Origin::File, replace: true, prepared };
+            let job = Job::AddService { definition, source: Source::File, replace: true, prepared };
             self.carry_out(job).await?;
         }
         let mut wanted_checks = BTreeSet::new();
@@ -243,7 +256,7 @@ impl Registrar {
             wanted_checks.insert(id);
             let definition = Box::new(definition.clone());
             let prepared = Prepared::new();
-            self.carry_out(Job::AddCheck { definition, origin: Origin::File, prepared, last: None }).await?;
+            self.carry_out(Job::AddCheck { definition, source: Source::File, prepared }).await?;
         }
         for id in services.into_iter().filter(|id| !wanted.contains(id)) {
             self.carry_out(Job::RemoveService(id)).await?;
@@ -334,8 +347,8 @@ impl Worker {
 
     async fn carry_out(&self, job: Job) -> Result<()> {
         match job {
-            Job::AddService { definition, origin, replace, prepared } => {
-                self.add_service(&definition, origin, replace, prepared).await
+            Job::AddService { definition, source, replace, prepared } => {
+                self.add_service(&definition, source, replace, prepared).await
             }
             Job::RemoveService(id) => {
                 let removed = self.local.change(|state| state.remove_service(&id))?;
@@ -346,10 +359,14 @@ impl Worker {
                 .await?;
                 self.drop_checks(removed).await
             }
-            Job::AddCheck { definition, origin, prepared, last } => {
-                self.add_check(*definition, origin, prepared, last).await
+            Job::AddCheck { definition, source, prepared } => {
+                self.add_check(*definition, source, prepared).await
             }
             Job::RemoveCheck(id) => {
+                if let Some(service) = self.local.read(|state| state.came_with_service(&id)) {
+                    let id = id.clone();
+                    self.save(move |files| files.forget_check_of(&service, &id)).await?;
+                }
                 self.local.change(|state| state.remove_check(&id))?;
                 self.drop_checks(vec![id]).await
             }
@@ -367,42 +384,54 @@ impl Worker {
     async fn add_service(
         &self,
         definition: &ServiceDefinition,
-        origin: Origin,
+        source: Source,
         replace: bool,
         prepared: Prepared,
     ) -> Result<()> {
         // What is not on disk is not acknowledged; what cannot be registered is not put there.
         definition.to_service()?;
-        if origin == Origin::Api {
-            let definition = definition.clone();
-            self.save(move |files| files.save_service(&definition)).await?;
-        } else {
-            let id = definition.effective_id();
-            self.forget(move |files| files.forget_service(&id)).await?;
+        match source {
+            Source::Api => {
+                let definition = self.local.read(|state| state.definition_to_save(definition, replace));
+                self.save(move |files| files.save_service(&definition)).await?;
+            }
+            Source::Saved => {}
+            Source::File => {
+                let id = definition.effective_id();
+                self.forget(move |files| files.forget_service(&id)).await?;
+            }
         }
+        let origin = source.origin();
         let registered = self.local.change(|state| state.add_service(definition, origin, replace))?;
         self.schedule(registered, origin, prepared).await
     }
 
-    async fn add_check(
-        &self,
-        definition: CheckDefinition,
-        origin: Origin,
-        prepared: Prepared,
-        last: Option<(Status, String)>,
-    ) -> Result<()> {
+    async fn add_check(&self, definition: CheckDefinition, source: Source, prepared: Prepared) -> Result<()> {
         let (id, _) = self.local.read(|state| state.target_of_definition(&definition))?;
-        if origin == Origin::Api {
-            let (id, definition) = (id.clone(), definition.clone());
-            // A check that is registered again keeps what it last said, here as in the file.
-            let kept = || {
-                let said =
-                    |state: &LocalState| state.check(&id).map(|check| (check.status, check.output.clone()));
-                if is_ttl(&definition) && definition.status.is_empty() { self.local.read(said) } else { None }
-            };
-            let last = last.or_else(kept);
-            self.save(move |files| files.save_check(&id, Some(&definition), last)).await?;
+        match source {
+            Source::Api => {
+                let (id, definition) = (id.clone(), definition.clone());
+                // A check that is registered again keeps what it last said, here as in the file.
+                let kept = || {
+                    let said = |state: &LocalState| {
+                        state.check(&id).map(|check| (check.status, check.output.clone()))
+                    };
+                    if is_ttl(&definition) && definition.status.is_empty() {
+                        self.local.read(said)
+                    } else {
+                        None
+                    }
+                };
+                let last = kept();
+                self.save(move |files| files.save_check(&id, Some(&definition), last)).await?;
+            }
+            Source::Saved => {}
+            Source::File => {
+                let id = id.clone();
+                self.save(move |files| files.forget_definition(&id)).await?;
+            }
         }
+        let origin = source.origin();
         let registered = self.local.change(|state| state.add_check(definition, origin))?;
         self.schedule(registered, origin, prepared).await
     }
