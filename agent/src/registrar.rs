@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::sync::Arc;
 
+use futures::future::join_all;
 use lictor_checks::{CheckKind, Scheduler, spec};
 use lictor_config::{RuntimeConfig, ScriptChecks};
 use lictor_local::persist::{Files, SavedCheck, SavedService};
@@ -22,6 +23,8 @@ use crate::aliases::Aliases;
 
 /// How many registrations may wait.
 const QUEUE: usize = 256;
+/// How many are looked at together.
+const AT_ONCE: usize = 64;
 
 type Prepared = BTreeMap<CheckId, Arc<dyn Probe>>;
 
@@ -79,10 +82,13 @@ pub(crate) struct Settings {
     pub(crate) output_limit: usize,
 }
 
+/// A job, and who waits for it.
+type Asked = (Job, oneshot::Sender<Result<()>>);
+
 /// The door to the task.
 #[derive(Clone)]
 pub(crate) struct Registrar {
-    jobs: mpsc::Sender<(Job, oneshot::Sender<Result<()>>)>,
+    jobs: mpsc::Sender<Asked>,
     local: Local,
     scheduler: Scheduler,
     script_checks: ScriptChecks,
@@ -317,6 +323,17 @@ fn validate(config: &RuntimeConfig) -> Result<()> {
     Ok(())
 }
 
+/// How many of the jobs, from the first on, may be saved at the same time: registrations of
+/// different services, or else a single job.
+fn go_together(jobs: &[Asked]) -> usize {
+    let mut services = BTreeSet::new();
+    let is_next = |(job, _): &&Asked| match job {
+        Job::AddService { definition, source: Source::Api, .. } => services.insert(definition.effective_id()),
+        _ => false,
+    };
+    jobs.iter().take_while(is_next).count().max(1)
+}
+
 struct Worker {
     local: Local,
     scheduler: Scheduler,
@@ -326,23 +343,40 @@ struct Worker {
 }
 
 impl Worker {
-    async fn run(
-        self,
-        mut queue: mpsc::Receiver<(Job, oneshot::Sender<Result<()>>)>,
-        stop: CancellationToken,
-    ) {
+    async fn run(self, mut queue: mpsc::Receiver<Asked>, stop: CancellationToken) {
+        let mut jobs = Vec::with_capacity(AT_ONCE);
         loop {
             tokio::select! {
                 () = stop.cancelled() => return,
-                next = queue.recv() => match next {
-                    Some((job, done)) => {
-                        // Whoever asked may have stopped waiting.
-                        let _ = done.send(self.carry_out(job).await);
-                    }
-                    None => return,
-                },
+                count = queue.recv_many(&mut jobs, AT_ONCE) => if count == 0 { return },
+            }
+            while !jobs.is_empty() {
+                let together = go_together(&jobs);
+                self.carry_out_together(jobs.drain(..together).collect()).await;
             }
         }
+    }
+
+    /// Saves what is to be saved of all jobs at the same time, since waiting for the disk is most
+    /// of the work, then carries them out one after the other.
+    async fn carry_out_together(&self, jobs: Vec<Asked>) {
+        let saved = join_all(jobs.iter().map(|(job, _)| self.save_ahead(job))).await;
+        for ((job, done), saved) in jobs.into_iter().zip(saved) {
+            let result = match saved {
+                Ok(()) => self.carry_out(job).await,
+                Err(error) => Err(error),
+            };
+            // Whoever asked may have stopped waiting.
+            let _ = done.send(result);
+        }
+    }
+
+    /// What is not on disk is not acknowledged; what cannot be registered is not put there.
+    async fn save_ahead(&self, job: &Job) -> Result<()> {
+        let Job::AddService { definition, source: Source::Api, replace, .. } = job else { return Ok(()) };
+        definition.to_service()?;
+        let definition = self.local.read(|state| state.definition_to_save(definition, *replace));
+        self.save(move |files| files.save_service(&definition)).await
     }
 
     async fn carry_out(&self, job: Job) -> Result<()> {
@@ -388,18 +422,10 @@ impl Worker {
         replace: bool,
         prepared: Prepared,
     ) -> Result<()> {
-        // What is not on disk is not acknowledged; what cannot be registered is not put there.
         definition.to_service()?;
-        match source {
-            Source::Api => {
-                let definition = self.local.read(|state| state.definition_to_save(definition, replace));
-                self.save(move |files| files.save_service(&definition)).await?;
-            }
-            Source::Saved => {}
-            Source::File => {
-                let id = definition.effective_id();
-                self.forget(move |files| files.forget_service(&id)).await?;
-            }
+        if source == Source::File {
+            let id = definition.effective_id();
+            self.forget(move |files| files.forget_service(&id)).await?;
         }
         let origin = source.origin();
         let registered = self.local.change(|state| state.add_service(definition, origin, replace))?;
