@@ -96,6 +96,11 @@ fn engine(config: &SandboxConfig) -> wasmtime::Result<Engine> {
     settings
         .allocation_strategy(InstanceAllocationStrategy::Pooling(pool))
         .epoch_interruption(true)
+        // Accesses are checked instead of trapped: what a run has grown stays mapped for the next
+        // one, and neither growing nor shrinking it costs a system call.
+        .signals_based_traps(false)
+        .memory_reservation(limits.memory as u64)
+        .memory_guard_size(0)
         // Compiling would otherwise take every processor, and with them the agent's other duties.
         .parallel_compilation(false)
         .max_wasm_stack(GUEST_STACK)

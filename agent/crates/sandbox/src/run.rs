@@ -17,7 +17,7 @@ use crate::wire::Leash;
 use crate::wire::deadline::Deadline;
 
 /// What a guest gets beyond its timeout to make a verdict of a probe that used all of it.
-const GRACE: Duration = Duration::from_millis(250);
+const GRACE: Duration = Duration::from_secs(1);
 /// How long a summary may be.
 const SUMMARY: usize = 4096;
 /// How many figures of a run are kept.
