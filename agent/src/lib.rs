@@ -3,7 +3,8 @@
 //! [`run`] reads the configuration, builds the agent ([`compose`]), waits for a signal and takes
 //! it apart again. The modules are the seams between rooms: [`backend`] answers the edges,
 //! [`registrar`] brings definitions to local state, files and scheduler, [`sync`] keeps the catalog
-//! true, [`reporter`] carries what checks say. None of them decides anything that a room could.
+//! true, [`reporter`] carries what checks say, [`reload`] and [`watch_files`] take up a changed
+//! configuration, [`logs`] and [`notify`] tell the machine's operators. None of them decides anything that a room could.
 
 pub mod backend;
 mod banner;
@@ -13,14 +14,20 @@ mod describe;
 mod dns;
 mod edges;
 mod identity;
+mod logs;
+mod notify;
 mod registrar;
+mod reload;
 mod reporter;
 mod signals;
 mod sync;
+mod watch_files;
 
 use std::process::ExitCode;
 
 use lictor_config::RuntimeConfig;
+use lictor_telemetry::log::Log;
+use notify::Phase;
 
 /// Why the agent did not start. The message is for the operator.
 #[derive(Debug, thiserror::Error)]
@@ -38,10 +45,24 @@ impl StartError {
 /// # Errors
 /// If it cannot start.
 pub async fn run(config: RuntimeConfig, sources: lictor_config::Sources) -> Result<ExitCode, StartError> {
-    let level = lictor_telemetry::log::level(&config.log_level).map_err(StartError)?;
-    lictor_telemetry::log::start(level, config.log_json);
+    if !config.unmet.refused.is_empty() {
+        return Err(StartError(config.unmet.refused.join("\n")));
+    }
+    let log = logs::start(&config)?;
+    let ended = run_with(config, sources, log.clone()).await;
+    log.close();
+    ended
+}
+
+async fn run_with(
+    config: RuntimeConfig,
+    sources: lictor_config::Sources,
+    log: Log,
+) -> Result<ExitCode, StartError> {
     let mut signals = signals::Signals::new().map_err(|error| StartError::new("signals", error))?;
-    let (mut agent, orders) = compose::Agent::start(config, sources).await?;
+    let (mut agent, orders) = compose::Agent::start(config, sources, log).await?;
+    notify::tell(Phase::Ready);
     let ending = agent.until_told(&mut signals, orders).await;
+    notify::tell(Phase::Stopping);
     Ok(agent.stop(ending).await)
 }
