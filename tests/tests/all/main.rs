@@ -19,6 +19,7 @@ mod durability;
 mod edges;
 mod forwarding;
 mod locks;
+mod logs;
 mod quickstart;
 mod reload;
 mod sandbox;
