@@ -92,7 +92,8 @@ impl Agent {
     ) -> Result<(Self, mpsc::Receiver<Order>), StartError> {
         if let Some(data_dir) = &config.data_dir {
             file::create_private_dir(data_dir)
-                .map_err(|error| StartError::new(format!("data_dir {}", data_dir.display()), error))?;
+                .and_then(|()| file::probe_dir(data_dir))
+                .map_err(|error| StartError::unusable(data_dir, &error))?;
         }
         let (identity, address) = identity::establish(&config)?;
         banner::print(&config, &identity);
@@ -362,7 +363,7 @@ fn open_files(config: &RuntimeConfig) -> Result<Option<Files>, StartError> {
     config
         .data_dir
         .as_ref()
-        .map(|data_dir| Files::open(data_dir).map_err(|error| StartError::new("data_dir", error)))
+        .map(|data_dir| Files::open(data_dir).map_err(|error| StartError::unusable(data_dir, &error)))
         .transpose()
 }
 

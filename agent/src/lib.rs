@@ -35,6 +35,21 @@ use notify::Phase;
 pub struct StartError(pub String);
 
 impl StartError {
+    /// A place on disk that cannot be used, and what to do about it.
+    fn unusable(path: &std::path::Path, error: &std::io::Error) -> Self {
+        use std::io::ErrorKind;
+        let advice = match error.kind() {
+            ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => {
+                "make room on the disk and start the agent again"
+            }
+            ErrorKind::ReadOnlyFilesystem | ErrorKind::PermissionDenied => {
+                "let the agent's user write there, or set -data-dir to another place"
+            }
+            _ => "set -data-dir to a directory that the agent's user may write to",
+        };
+        Self(format!("data_dir {}: {error}; {advice}", path.display()))
+    }
+
     fn new(what: impl std::fmt::Display, error: impl std::fmt::Display) -> Self {
         Self(format!("{what}: {error}"))
     }

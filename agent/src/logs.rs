@@ -21,8 +21,29 @@ const SYSLOG: &str = "/dev/log";
 const TAG: &str = "consul";
 /// What may write to the system's log, in the order of the numbers that stand for it there.
 const FACILITIES: [&str; 24] = [
-    "KERN", "USER", "MAIL", "DAEMON", "AUTH", "SYSLOG", "LPR", "NEWS", "UUCP", "CRON", "AUTHPRIV", "FTP", "NTP",
-    "SECURITY", "CONSOLE", "SOLARIS-CRON", "LOCAL0", "LOCAL1", "LOCAL2", "LOCAL3", "LOCAL4", "LOCAL5", "LOCAL6",
+    "KERN",
+    "USER",
+    "MAIL",
+    "DAEMON",
+    "AUTH",
+    "SYSLOG",
+    "LPR",
+    "NEWS",
+    "UUCP",
+    "CRON",
+    "AUTHPRIV",
+    "FTP",
+    "NTP",
+    "SECURITY",
+    "CONSOLE",
+    "SOLARIS-CRON",
+    "LOCAL0",
+    "LOCAL1",
+    "LOCAL2",
+    "LOCAL3",
+    "LOCAL4",
+    "LOCAL5",
+    "LOCAL6",
     "LOCAL7",
 ];
 
@@ -43,7 +64,10 @@ pub(crate) fn start(config: &RuntimeConfig) -> Result<Log, StartError> {
 fn to_file(config: &LogConfig, path: &Path) -> Result<Sink, StartError> {
     let path = file_path(path);
     let failed = |error: io::Error| {
-        StartError(format!("Failed to setup logging: {}: {error}; set -log-file to where the agent may write", path.display()))
+        StartError(format!(
+            "Failed to setup logging: {}: {error}; set -log-file to where the agent may write",
+            path.display()
+        ))
     };
     let rotation =
         Rotation { bytes: config.rotate_bytes, after: config.rotate_after, max_files: config.max_files };
@@ -66,7 +90,8 @@ fn to_syslog(config: &LogConfig) -> Result<Sink, StartError> {
         StartError(format!("Syslog setup error: invalid syslog facility: {}", config.syslog_facility))
     })?;
     let process = std::process::id();
-    let write = move |level, line: &[u8]| datagram::send(SYSLOG, &syslog_line(facility, process, level, line));
+    let write =
+        move |level, line: &[u8]| datagram::send(SYSLOG, &syslog_line(facility, process, level, line));
     Sink::start("syslog", config.json, Box::new(write))
         .map_err(|error| StartError::new("Syslog setup error", error))
 }

@@ -230,8 +230,9 @@ impl Registrar {
         for check in config.checks.iter().filter(|check| !check.service_id.is_empty()) {
             let owner = ServiceId::from(check.service_id.as_str());
             let in_files = config.services.iter().any(|service| service.effective_id() == owner);
-            let from_api =
-                self.local.read(|state| state.service_origin(&owner).is_some_and(|origin| origin == Origin::Api));
+            let from_api = self
+                .local
+                .read(|state| state.service_origin(&owner).is_some_and(|origin| origin == Origin::Api));
             if !in_files && !from_api {
                 let (name, owner) = (&check.name, owner.as_str());
                 return Err(Error::invalid(format!("check {name:?}: ServiceID {owner:?} does not exist")));
@@ -431,7 +432,7 @@ impl Worker {
         let written = tokio::task::spawn_blocking(move || write(&files)).await;
         written
             .map_err(|_| Error::stopping())?
-            .map_err(|error| Error::failed(format!("the registration cannot be saved: {error}")))
+            .map_err(|error| Error::failed(format!("the registration cannot be saved in data_dir: {error}")))
     }
 
     async fn forget(&self, remove: impl FnOnce(&Files) -> io::Result<()> + Send + 'static) -> Result<()> {

@@ -5,8 +5,8 @@
 
 use std::time::Duration;
 
-use lictor_config::source::{self, Seen};
 use lictor_config::Sources;
+use lictor_config::source::{self, Seen};
 use tokio::sync::mpsc::Sender;
 use tokio_util::sync::CancellationToken;
 

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process, prlimit};
 use serde_json::{Map, Value, json};
 use tempfile::TempDir;
 
@@ -406,6 +406,16 @@ impl Agent {
         // The child is not reaped before, so that the number is still its own.
         let pid = i32::try_from(self.pid()).ok().and_then(Pid::from_raw).expect("a process id");
         kill_process(pid, signal).expect("a signal to our own child");
+    }
+
+    /// Keeps its files from growing beyond a size, in bytes, as a full disk would.
+    ///
+    /// # Panics
+    /// If it does not run.
+    pub fn limit_files(&self, bytes: u64) {
+        let pid = i32::try_from(self.pid()).ok().and_then(Pid::from_raw).expect("a process id");
+        let limit = Rlimit { current: Some(bytes), maximum: Some(bytes) };
+        prlimit(Some(pid), Resource::Fsize, limit).expect("a limit for our own child");
     }
 
     /// The exit status, if the process has ended.

@@ -18,6 +18,7 @@ mod directions;
 mod durability;
 mod edges;
 mod forwarding;
+mod full_disk;
 mod locks;
 mod logs;
 mod quickstart;

@@ -170,8 +170,7 @@ impl Client {
             url: url.clone(),
             reason: innermost(error),
         };
-        let response =
-            request.timeout(STREAM_TIMEOUT).send().await.map_err(|error| unreachable(&error))?;
+        let response = request.timeout(STREAM_TIMEOUT).send().await.map_err(|error| unreachable(&error))?;
         let status = response.status().as_u16();
         if status == 200 {
             return Ok(Stream { response, url });

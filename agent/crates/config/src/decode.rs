@@ -167,7 +167,9 @@ impl Decoder {
     fn unconvertible(&mut self, name: &str, what: &str, value: &Value) -> Value {
         let got = self.type_of(value);
         let value = written(value);
-        self.wrong(format!("'{name}' expected type '{what}', got unconvertible type '{got}', value: '{value}'"))
+        self.wrong(format!(
+            "'{name}' expected type '{what}', got unconvertible type '{got}', value: '{value}'"
+        ))
     }
 
     fn wrong(&mut self, error: String) -> Value {

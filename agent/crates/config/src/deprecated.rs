@@ -35,8 +35,11 @@ pub(crate) const RENAMED: &[(&str, &str)] = &[
 ];
 
 /// The same for keys that are looked at once all sources are merged.
-const RENAMED_LATE: &[(&str, &str)] =
-    &[("ui", "ui_config.enabled"), ("ui_dir", "ui_config.dir"), ("ui_content_path", "ui_config.content_path")];
+const RENAMED_LATE: &[(&str, &str)] = &[
+    ("ui", "ui_config.enabled"),
+    ("ui_dir", "ui_config.dir"),
+    ("ui_content_path", "ui_config.content_path"),
+];
 
 /// The versions of TLS as older files name them.
 const TLS_VERSIONS: &[(&str, &str)] =
@@ -152,13 +155,17 @@ mod tests {
         let expected =
             json!({"acl": {"tokens": {"default": "x"}}, "tls": {"defaults": {"verify_incoming": true}}});
         assert_eq!(tree, expected);
-        assert_eq!(warnings[0], "The 'acl_token' field is deprecated. Use the 'acl.tokens.default' field instead.");
+        assert_eq!(
+            warnings[0],
+            "The 'acl_token' field is deprecated. Use the 'acl.tokens.default' field instead."
+        );
         assert_eq!(warnings.len(), 2);
     }
 
     #[test]
     fn new_words_win_and_lists_hold_both() {
-        let given = json!({"acl_ttl": "1s", "acl": {"token_ttl": "2s"}, "start_join": ["a"], "retry_join": ["b"]});
+        let given =
+            json!({"acl_ttl": "1s", "acl": {"token_ttl": "2s"}, "start_join": ["a"], "retry_join": ["b"]});
         let (tree, _) = translated(given);
         assert_eq!(tree, json!({"acl": {"token_ttl": "2s"}, "retry_join": ["b", "a"]}));
     }
@@ -175,7 +182,8 @@ mod tests {
     #[test]
     fn every_old_and_new_key_is_known() {
         let known: Vec<String> = crate::keys::listed().into_iter().map(|(name, _)| name).collect();
-        let is_known = |key: &str| known.iter().any(|known| known == key || known.starts_with(&format!("{key}.")));
+        let is_known =
+            |key: &str| known.iter().any(|known| known == key || known.starts_with(&format!("{key}.")));
         for (old, new) in RENAMED.iter().chain(RENAMED_LATE) {
             assert!(is_known(old) && is_known(new), "{old} {new}");
         }

@@ -399,7 +399,11 @@ mod tests {
             ("a = [1", "At 1:7: error parsing list, expected comma or list end, got: EOF"),
             ("{ a = 1", "At 1:1: expected: IDENT | STRING got: LBRACE"),
         ] {
-            assert_eq!(parse(source).map_err(|error| error.replace(", At", "At")), Err(why.to_owned()), "{source}");
+            assert_eq!(
+                parse(source).map_err(|error| error.replace(", At", "At")),
+                Err(why.to_owned()),
+                "{source}"
+            );
         }
     }
 
@@ -416,8 +420,10 @@ mod tests {
     fn written(value: &Value) -> String {
         match value {
             Value::Object(fields) => {
-                let fields: Vec<String> =
-                    fields.iter().map(|(key, value)| format!("{} = {}", json!(key), written(value))).collect();
+                let fields: Vec<String> = fields
+                    .iter()
+                    .map(|(key, value)| format!("{} = {}", json!(key), written(value)))
+                    .collect();
                 format!("{{ {} }}", fields.join("\n"))
             }
             Value::Array(items) => {

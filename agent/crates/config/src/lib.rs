@@ -15,13 +15,16 @@ mod hcl;
 pub mod keys;
 pub mod merge;
 pub mod runtime;
+pub mod settings;
 pub mod source;
 
 use std::path::PathBuf;
 
 use serde_json::Value;
 
-pub use runtime::{DnsConfig, HttpConfig, LogConfig, Ports, RecursorStrategy, RuntimeConfig, ScriptChecks, Soa};
+pub use runtime::{
+    DnsConfig, HttpConfig, LogConfig, Ports, RecursorStrategy, RuntimeConfig, ScriptChecks, Soa,
+};
 pub use source::Format;
 
 /// Where a configuration comes from.

@@ -127,7 +127,10 @@ fn lists_of_flags_come_first_and_fragments_last() {
     assert_eq!(config.dns.recursors, ["1.1.1.1", "2.2.2.2", "3.3.3.3"]);
     assert_eq!(config.ports.http, Some(6));
     let Problems(problems) = load_files(&[], "-hcl=bogus=1").unwrap_err();
-    assert_eq!(problems, ["failed to parse flags-0.hcl: 1 error occurred:\n\t* invalid config key bogus\n\n\n"]);
+    assert_eq!(
+        problems,
+        ["failed to parse flags-0.hcl: 1 error occurred:\n\t* invalid config key bogus\n\n\n"]
+    );
 }
 
 #[test]
@@ -135,4 +138,10 @@ fn a_file_that_is_too_large_is_refused() {
     let large = format!("{{\"node_name\": \"{}\"}}", "x".repeat(16 * 1024 * 1024));
     let Problems(problems) = load_files(&[("a.json", &large)], "").unwrap_err();
     assert!(problems[0].ends_with("the file is larger than 16777216 bytes"), "{}", &problems[0][..80]);
+}
+
+#[test]
+fn limits_are_read() {
+    let config = load_files(&[("a.json", r#"{"limits":{"http_max_conns_per_client":8}}"#)], "").unwrap();
+    assert_eq!(config.http.max_conns_per_client, 8);
 }

@@ -108,9 +108,8 @@ impl RotatingFile {
         for entry in fs::read_dir(directory.unwrap_or_else(|| Path::new(".")))? {
             let entry = entry?;
             let name = entry.file_name();
-            let time = name
-                .to_str()
-                .and_then(|name| name.strip_prefix(&before)?.strip_suffix(&after)?.parse().ok());
+            let time =
+                name.to_str().and_then(|name| name.strip_prefix(&before)?.strip_suffix(&after)?.parse().ok());
             aside.extend(time.map(|time| (time, entry.path())));
         }
         aside.sort();
@@ -206,7 +205,8 @@ mod tests {
     fn a_directory_that_is_gone_is_tried_again() {
         let mut case = case(1, 3600, 0);
         case.write(&["one"]);
-        let (path, hidden) = (case.directory.path().to_owned(), case.directory.path().with_extension("hidden"));
+        let (path, hidden) =
+            (case.directory.path().to_owned(), case.directory.path().with_extension("hidden"));
         fs::rename(&path, &hidden).unwrap();
         assert!(case.file.write_line(b"two\n").is_err());
         fs::rename(&hidden, &path).unwrap();

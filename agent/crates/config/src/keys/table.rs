@@ -401,7 +401,8 @@ const LIMITS: &[Key] = &[
     works("txn_max_req_len", Count),
 ];
 
-const REQUEST_LIMITS: &[Key] = &[warns("mode", Text), warns("read_rate", Number), warns("write_rate", Number)];
+const REQUEST_LIMITS: &[Key] =
+    &[warns("mode", Text), warns("read_rate", Number), warns("write_rate", Number)];
 
 const LOCALITY: &[Key] = &[silent("region", Text), silent("zone", Text)];
 
@@ -440,8 +441,7 @@ const RAFT_LOGSTORE: &[Key] = &[
     group("wal", Fields(&[warns("segment_size_mb", Whole)])),
 ];
 
-const REPORTING: &[Key] =
-    &[group("license", Fields(&[warns("enabled", Flag)]))];
+const REPORTING: &[Key] = &[group("license", Fields(&[warns("enabled", Flag)]))];
 
 const RPC: &[Key] = &[silent("enable_streaming", Flag)];
 

@@ -118,22 +118,38 @@ mod tests {
     #[test]
     fn checks_must_be_such_that_they_can_be_scheduled() {
         for (check, why) in [
-            (json!({"http": "http://x"}), "Interval must be > 0 for Script, HTTP, H2PING, TCP, UDP or OSService checks"),
+            (
+                json!({"http": "http://x"}),
+                "Interval must be > 0 for Script, HTTP, H2PING, TCP, UDP or OSService checks",
+            ),
             (json!({"ttl": "1s", "interval": "1s"}), "Interval and TTL cannot both be specified"),
             (json!({"name": "x"}), "TTL must be > 0 for TTL checks"),
             (json!({"alias_node": "n", "ttl": "1s"}), "TTL must be not be set for Alias checks"),
-            (json!({"ttl": "1s", "failures_before_warning": 3, "failures_before_critical": 2}), "FailuresBeforeWarning can't be higher than FailuresBeforeCritical"),
+            (
+                json!({"ttl": "1s", "failures_before_warning": 3, "failures_before_critical": 2}),
+                "FailuresBeforeWarning can't be higher than FailuresBeforeCritical",
+            ),
         ] {
             let found = problems(json!({"services": [{"name": "a", "check": check}]}));
             assert_eq!(found.len(), 1, "{check}");
             assert!(found[0].starts_with("service \"a\": check \"") && found[0].ends_with(why), "{found:?}");
         }
-        assert_eq!(problems(json!({"checks": [{"name": "a", "ttl": "1s"}, {"grpc": "x:1", "interval": "1s"}]})), [""; 0]);
+        assert_eq!(
+            problems(json!({"checks": [{"name": "a", "ttl": "1s"}, {"grpc": "x:1", "interval": "1s"}]})),
+            [""; 0]
+        );
     }
 
     #[test]
     fn bad_durations_are_listed_together() {
-        let found = problems(json!({"checks": [{"id": "x", "ttl": "abc"}], "services": [{"checks": [{"interval": "1"}]}]}));
-        assert_eq!(found, ["2 errors occurred:\n\t* check[].interval: invalid duration: \"1\": time: missing unit in duration \"1\"\n\t* check[x].ttl: invalid duration: \"abc\": time: invalid duration \"abc\"\n\n\n"]);
+        let found = problems(
+            json!({"checks": [{"id": "x", "ttl": "abc"}], "services": [{"checks": [{"interval": "1"}]}]}),
+        );
+        assert_eq!(
+            found,
+            [
+                "2 errors occurred:\n\t* check[].interval: invalid duration: \"1\": time: missing unit in duration \"1\"\n\t* check[x].ttl: invalid duration: \"abc\": time: invalid duration \"abc\"\n\n\n"
+            ]
+        );
     }
 }

@@ -12,8 +12,7 @@ const LONGEST_META_KEY: usize = 128;
 /// How long their values may be, in bytes.
 const LONGEST_META_VALUE: usize = 512;
 /// Where deployments of several servers are explained.
-const DEPLOYMENT_TABLE: &str =
-    "See https://www.consul.io/docs/internals/consensus.html#deployment-table";
+const DEPLOYMENT_TABLE: &str = "See https://www.consul.io/docs/internals/consensus.html#deployment-table";
 
 impl RuntimeConfig {
     pub(super) fn validate(&self, problems: &mut Vec<String>) {
@@ -174,11 +173,7 @@ fn meta_pair(key: &str, value: &str) -> Result<(), String> {
 fn gossip_key(text: &str) -> Result<(), String> {
     let bytes =
         base64_length(text.as_bytes()).map_err(|at| format!("illegal base64 data at input byte {at}"))?;
-    if matches!(bytes, 16 | 24 | 32) {
-        Ok(())
-    } else {
-        Err("key size must be 16, 24 or 32 bytes".to_owned())
-    }
+    if matches!(bytes, 16 | 24 | 32) { Ok(()) } else { Err("key size must be 16, 24 or 32 bytes".to_owned()) }
 }
 
 /// How many bytes stand in a base64 text, or the place that the reference names where none can.
@@ -212,7 +207,16 @@ mod tests {
         for good in ["MDEyMzQ1Njc4OWFiY2RlZg==", "pUqJrVyVRj5jsiYEkM/tFQYfWyJIv4s3XkvDwy7Cu5s="] {
             assert_eq!(gossip_key(good), Ok(()), "{good}");
         }
-        for (bad, at) in [("short", 4), ("bogus", 4), ("a", 0), ("abcdef", 4), ("ab!d", 2), ("ab==cdef", 4), ("ab=", 3), ("ab=c", 3)] {
+        for (bad, at) in [
+            ("short", 4),
+            ("bogus", 4),
+            ("a", 0),
+            ("abcdef", 4),
+            ("ab!d", 2),
+            ("ab==cdef", 4),
+            ("ab=", 3),
+            ("ab=c", 3),
+        ] {
             assert_eq!(gossip_key(bad), Err(format!("illegal base64 data at input byte {at}")), "{bad}");
         }
         assert_eq!(gossip_key("abcd").unwrap_err(), "key size must be 16, 24 or 32 bytes");
