@@ -24,8 +24,8 @@ use lictor_telemetry::log::{self, Log};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
-use crate::describe;
 use crate::registrar::{Registrar, is_ttl};
+use crate::{describe, plugins};
 
 /// How long a request waits for a change of a service if it does not say.
 const DEFAULT_WAIT: Duration = Duration::from_secs(300);
@@ -119,6 +119,7 @@ impl AgentBackend {
 
     async fn update_check(&self, id: CheckId, status: Status, output: String) -> Result<LocalAnswer> {
         self.local.read(|state| state.is_ttl_check(&id))?;
+        let output = self.registrar.cut_output(&id, output);
         // First, so that the end of the time before cannot overwrite what is reported now.
         self.scheduler.refresh(id.clone()).await?;
         let now = self.clock.now();
@@ -188,6 +189,9 @@ impl Backend for AgentBackend {
             LocalRequest::Members { wan: true } => {
                 let members = self.wan.as_ref().map(|pool| pool.members().to_vec());
                 Ok(LocalAnswer::Members(members.unwrap_or_default()))
+            }
+            LocalRequest::Plugins => {
+                Ok(LocalAnswer::Document(plugins::document(self.sandbox.inventory().await?)))
             }
             LocalRequest::Services { filter } => self.services(&filter),
             LocalRequest::Service { id, hash, max_wait } => self.service(&id, hash, max_wait).await,

@@ -31,11 +31,13 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::StartError;
+use crate::aliases::Aliases;
 use crate::backend::{AgentBackend, Order};
 use crate::cache::Cache;
 use crate::edges::{Listeners, Live};
 use crate::notify::Phase;
-use crate::registrar::Registrar;
+use crate::reaper::Reaper;
+use crate::registrar::{Registrar, Settings};
 use crate::reporter::ToLocal;
 use crate::signals::{Signals, Told};
 use crate::sync::Syncer;
@@ -125,14 +127,16 @@ impl Agent {
             registrar: Arc::clone(&keeper),
         });
         let runner: Arc<dyn CheckRunner> = Arc::clone(&sandbox) as _;
+        let aliases = Arc::new(Aliases::new(local.clone(), Arc::clone(&reporter), stop.clone()));
         let (scheduler, scheduling) = Scheduler::start(runner, reporter, Arc::clone(&clock), stop.clone());
         tasks.spawn(scheduling);
         let files = open_files(&config)?;
         let (registrar, registering) = Registrar::new(
             local.clone(),
             scheduler.clone(),
+            Arc::clone(&aliases),
             files.clone(),
-            config.script_checks,
+            Settings { script_checks: config.script_checks, output_limit: config.check_output_max_size },
             stop.clone(),
         );
         tasks.spawn(registering);
@@ -152,6 +156,9 @@ impl Agent {
             log: log.clone(),
             stop: stop_edges.clone(),
         });
+        let as_backend: Arc<dyn Backend> = Arc::clone(&backend) as _;
+        aliases.ask(Arc::downgrade(&as_backend));
+
         // Before the edges open: what was saved must not overwrite what a request has changed.
         // Services come before what files define and checks after it, for either may speak for
         // services of the other.
@@ -179,6 +186,14 @@ impl Agent {
             let _ = backend.server.set(server);
             consensus = Some(opened);
         }
+        let reaper = Reaper {
+            local: local.clone(),
+            registrar,
+            clock: Arc::clone(&clock),
+            interval: config.check_reap_interval,
+            least: config.check_deregister_interval_min,
+        };
+        tasks.spawn(reaper.run(stop.clone()));
         let syncer = Syncer {
             local,
             backend: Arc::clone(&backend) as Arc<dyn Backend>,
@@ -277,6 +292,9 @@ impl Agent {
         let kept = reload::keep_fixed(&self.config, &mut config);
         let recursors = dns::recursors(&config, self.address).await.map_err(|error| error.to_string())?;
         self.backend.registrar.apply_files(&config).await.map_err(|error| error.message)?;
+        let replaced = self.backend.sandbox.refresh().await;
+        self.backend.registrar.renew(&replaced).await;
+        self.backend.sandbox.evict();
         self.log.set_level(level);
         self.edges.take_up(&config, &recursors);
         let meta = identity::meta(&config);

@@ -6,6 +6,7 @@
 //! true, [`reporter`] carries what checks say, [`reload`] and [`watch_files`] take up a changed
 //! configuration, [`logs`] and [`notify`] tell the machine's operators. None of them decides anything that a room could.
 
+mod aliases;
 pub mod backend;
 mod banner;
 mod cache;
@@ -16,6 +17,8 @@ mod edges;
 mod identity;
 mod logs;
 mod notify;
+mod plugins;
+mod reaper;
 mod registrar;
 mod reload;
 mod reporter;

@@ -24,6 +24,9 @@ pub(crate) fn keep_fixed(running: &RuntimeConfig, wanted: &mut RuntimeConfig) ->
         "bind_addr": bind_addr;
         "bootstrap": bootstrap;
         "bootstrap_expect": bootstrap_expect;
+        "check_deregister_interval_min": check_deregister_interval_min;
+        "check_output_max_size": check_output_max_size;
+        "check_reap_interval": check_reap_interval;
         "data_dir": data_dir;
         "datacenter": datacenter;
         "default_query_time": default_query_time;

@@ -2,7 +2,7 @@
 
 use crate::probe::ProbeError;
 use crate::target::Target;
-use crate::{dns, exec, http, tcp, tls, udp};
+use crate::{dns, exec, http, http2, tcp, tls, udp};
 
 /// How important a line of the log is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,6 +26,8 @@ pub enum Level {
 pub trait Host {
     /// Makes an HTTP request.
     fn http(&self, request: &http::Request) -> Result<http::Response, ProbeError>;
+    /// Pings an HTTP/2 server.
+    fn http2(&self, request: &http2::Request) -> Result<http2::Response, ProbeError>;
     /// Opens a TCP connection.
     fn tcp(&self, request: &tcp::Request) -> Result<tcp::Response, ProbeError>;
     /// Exchanges datagrams.
@@ -63,6 +65,11 @@ impl<'a> Ctx<'a> {
     /// Makes an HTTP request.
     pub fn http(&self, request: &http::Request) -> Result<http::Response, ProbeError> {
         self.host.http(request)
+    }
+
+    /// Pings an HTTP/2 server.
+    pub fn http2(&self, request: &http2::Request) -> Result<http2::Response, ProbeError> {
+        self.host.http2(request)
     }
 
     /// Opens a TCP connection.

@@ -8,7 +8,7 @@ use crate::ctx::{Ctx, Host, Level};
 use crate::outcome::{Fault, settle};
 use crate::plugin::{CheckPlugin, Descriptor, EventPlugin};
 use crate::probe::ProbeError;
-use crate::{dns, exec, http, tcp, tls, udp};
+use crate::{dns, exec, http, http2, tcp, tls, udp};
 
 /// Bindings of the world `health-check`.
 #[allow(
@@ -49,6 +49,7 @@ pub mod event_world {
         with: {
             "lictor:plugin/types@1.0.0": super::check_world::lictor::plugin::types,
             "lictor:plugin/http@1.0.0": super::check_world::lictor::plugin::http,
+            "lictor:plugin/http2@1.0.0": super::check_world::lictor::plugin::http2,
             "lictor:plugin/tcp@1.0.0": super::check_world::lictor::plugin::tcp,
             "lictor:plugin/udp@1.0.0": super::check_world::lictor::plugin::udp,
             "lictor:plugin/tls@1.0.0": super::check_world::lictor::plugin::tls,
@@ -67,6 +68,10 @@ struct Agent;
 impl Host for Agent {
     fn http(&self, request: &http::Request) -> Result<http::Response, ProbeError> {
         wit::http::send(&request.into()).map(Into::into).map_err(Into::into)
+    }
+
+    fn http2(&self, request: &http2::Request) -> Result<http2::Response, ProbeError> {
+        wit::http2::ping(&request.into()).map(Into::into).map_err(Into::into)
     }
 
     fn tcp(&self, request: &tcp::Request) -> Result<tcp::Response, ProbeError> {

@@ -14,9 +14,21 @@ pub enum End {
     Tail,
 }
 
+/// A version of the protocol.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Version {
+    /// HTTP/1.1.
+    #[default]
+    Http1,
+    /// HTTP/2: asked for in the TLS handshake with `https`, known beforehand with `http`.
+    Http2,
+}
+
 /// What to send.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Request {
+    /// The version to speak; no other is accepted.
+    pub version: Version,
     /// The method, such as `GET`.
     pub method: String,
     /// An absolute `http` or `https` URL.
@@ -41,6 +53,7 @@ impl Request {
     /// A request with the given method that follows up to 10 redirects and keeps 4096 bytes.
     pub fn new(method: impl Into<String>, url: impl Into<String>) -> Self {
         Self {
+            version: Version::default(),
             method: method.into(),
             url: url.into(),
             headers: Vec::new(),
@@ -84,6 +97,8 @@ pub struct Response {
     pub headers: Vec<(String, String)>,
     /// The body, or as much of it as was to be kept.
     pub body: Vec<u8>,
+    /// The headers that came after the body, in order.
+    pub trailers: Vec<(String, String)>,
     /// Whether this is not the whole body: it was longer, or ended before its time.
     pub truncated: bool,
     /// The URL that gave the answer, after redirects.

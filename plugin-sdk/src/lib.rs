@@ -40,6 +40,7 @@ pub mod dns;
 mod event;
 pub mod exec;
 pub mod http;
+pub mod http2;
 mod outcome;
 mod plugin;
 mod probe;

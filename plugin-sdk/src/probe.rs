@@ -35,6 +35,23 @@ pub struct TargetFault {
     pub message: String,
 }
 
+impl TargetFault {
+    /// The failure to connect to `address`, in the words of tools written in Go, which people look
+    /// for in outputs.
+    #[must_use]
+    pub fn while_dialing(&self, address: &str) -> String {
+        let message = &self.message;
+        match self.kind {
+            Misbehaviour::Refused | Misbehaviour::Unreachable => {
+                format!("dial tcp {address}: connect: {message}")
+            }
+            Misbehaviour::TimedOut => format!("dial tcp {address}: i/o timeout"),
+            Misbehaviour::NameNotFound => format!("dial tcp: {message}"),
+            _ => format!("dial tcp {address}: {message}"),
+        }
+    }
+}
+
 /// Why a probe has no answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]

@@ -42,6 +42,10 @@ plain!(r#""type":"integer","minimum":0,"maximum":65535"#: u16);
 plain!(r#""type":"integer","minimum":0,"maximum":4294967295"#: u32);
 plain!(r#""type":"integer","minimum":0"#: u64);
 
+impl Schema for serde_json::Value {
+    fn write_keywords(_out: &mut String) {}
+}
+
 impl<T: Schema> Schema for Option<T> {
     const OPTIONAL: bool = true;
 

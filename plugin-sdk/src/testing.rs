@@ -23,7 +23,7 @@ use crate::outcome::{Fault, Verdict, settle};
 use crate::plugin::CheckPlugin;
 use crate::probe::ProbeError;
 use crate::target::Target;
-use crate::{dns, exec, http, tcp, tls, udp};
+use crate::{dns, exec, http, http2, tcp, tls, udp};
 
 /// The questions of one interface and the answers still to give.
 #[derive(Debug)]
@@ -53,6 +53,7 @@ impl<Q: Clone, A> Script<Q, A> {
 pub struct MockHost {
     target: Target,
     http: Script<http::Request, http::Response>,
+    http2: Script<http2::Request, http2::Response>,
     tcp: Script<tcp::Request, tcp::Response>,
     udp: Script<udp::Request, udp::Response>,
     tls: Script<tls::Request, tls::Response>,
@@ -94,6 +95,7 @@ impl MockHost {
 
     scripted! {
         http, answer_http, http_requests;
+        http2, answer_http2, http2_requests;
         tcp, answer_tcp, tcp_requests;
         udp, answer_udp, udp_requests;
         tls, answer_tls, tls_requests;
@@ -127,6 +129,10 @@ impl MockHost {
 impl Host for MockHost {
     fn http(&self, request: &http::Request) -> Result<http::Response, ProbeError> {
         self.http.ask(request)
+    }
+
+    fn http2(&self, request: &http2::Request) -> Result<http2::Response, ProbeError> {
+        self.http2.ask(request)
     }
 
     fn tcp(&self, request: &tcp::Request) -> Result<tcp::Response, ProbeError> {

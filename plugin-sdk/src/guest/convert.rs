@@ -7,7 +7,7 @@ use super::wit::{self, types};
 use crate::ctx::Level;
 use crate::outcome::{Fault, Metric, Status, Verdict};
 use crate::probe::{Misbehaviour, ProbeError, TargetFault, Timings, TlsOptions};
-use crate::{Event, Target, dns, exec, http, tcp, tls, udp};
+use crate::{Event, Target, dns, exec, http, http2, tcp, tls, udp};
 
 fn millis(timeout: Option<Duration>) -> Option<u32> {
     timeout.map(|time| u32::try_from(time.as_millis()).unwrap_or(u32::MAX))
@@ -86,15 +86,19 @@ impl From<Fault> for types::Fault {
 impl From<types::ProbeError> for ProbeError {
     fn from(error: types::ProbeError) -> Self {
         match error {
-            types::ProbeError::Target(fault) => {
-                Self::Target(TargetFault { kind: fault.kind.into(), message: fault.message })
-            }
+            types::ProbeError::Target(fault) => Self::Target(fault.into()),
             types::ProbeError::Denied(text) => Self::Denied(text),
             types::ProbeError::Limit(text) => Self::Limit(text),
             types::ProbeError::Invalid(text) => Self::Invalid(text),
             types::ProbeError::Unavailable(text) => Self::Unavailable(text),
             types::ProbeError::Other(text) => Self::Other(text),
         }
+    }
+}
+
+impl From<types::TargetFault> for TargetFault {
+    fn from(fault: types::TargetFault) -> Self {
+        Self { kind: fault.kind.into(), message: fault.message }
     }
 }
 
@@ -147,6 +151,10 @@ impl From<Level> for wit::log::Level {
 impl From<&http::Request> for wit::http::Request {
     fn from(request: &http::Request) -> Self {
         Self {
+            version: match request.version {
+                http::Version::Http1 => wit::http::Version::Http1,
+                http::Version::Http2 => wit::http::Version::Http2,
+            },
             method: request.method.clone(),
             url: request.url.clone(),
             headers: request.headers.clone(),
@@ -171,8 +179,30 @@ impl From<wit::http::Response> for http::Response {
             reason: response.reason,
             headers: response.headers,
             body: response.body,
+            trailers: response.trailers,
             truncated: response.truncated,
             url: response.url,
+            peer: response.peer,
+            timings: response.timings.into(),
+        }
+    }
+}
+
+impl From<&http2::Request> for wit::http2::Request {
+    fn from(request: &http2::Request) -> Self {
+        Self {
+            url: request.url.clone(),
+            tls: (&request.tls).into(),
+            timeout_ms: millis(request.timeout),
+            options: Vec::new(),
+        }
+    }
+}
+
+impl From<wit::http2::Response> for http2::Response {
+    fn from(response: wit::http2::Response) -> Self {
+        Self {
+            failure: response.failure.map(Into::into),
             peer: response.peer,
             timings: response.timings.into(),
         }

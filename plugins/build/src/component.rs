@@ -22,6 +22,8 @@ const FIXTURES: &str = "agent/crates/sandbox/tests/fixtures";
 
 /// All of them.
 pub(crate) const COMPONENTS: &[Component] = &[
+    Component { name: "grpc_check", source: "plugins/grpc_check", destination: "plugins/grpc_check" },
+    Component { name: "h2ping_check", source: "plugins/h2ping_check", destination: "plugins/h2ping_check" },
     Component { name: "http_check", source: "plugins/http_check", destination: "plugins/http_check" },
     Component { name: "script_check", source: "plugins/script_check", destination: "plugins/script_check" },
     Component { name: "udp_check", source: "plugins/udp_check", destination: "plugins/udp_check" },

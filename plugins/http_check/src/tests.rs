@@ -43,6 +43,7 @@ fn the_request_is_what_the_configuration_says() {
         "disable_redirects":true,"tls_skip_verify":true,"tls_server_name":"n","output_max_size":50}"#;
     host.run_plugin::<Plugin>(config).unwrap();
     let expected = http::Request {
+        version: http::Version::Http1,
         method: "PUT".into(),
         url: "https://h/".into(),
         headers: [
@@ -80,4 +81,58 @@ fn the_schema_requires_the_url_and_nothing_else() {
     assert!(schema.contains(r#""required":["url"]"#), "{schema}");
     assert!(schema.contains(r#""additionalProperties":false"#), "{schema}");
     assert!(schema.contains(r#""description":"The URL to request.""#), "{schema}");
+}
+
+fn expecting(expect: &str, response: http::Response) -> Verdict {
+    let config = format!(r#"{{"url":"http://h/","expect":{expect}}}"#);
+    MockHost::new().answer_http(Ok(response)).run_plugin::<Plugin>(&config).unwrap()
+}
+
+#[test]
+fn expected_codes_replace_the_usual_ones() {
+    let expect = r#"{"status":["200-204",301]}"#;
+    for (code, status) in
+        [(200, Status::Passing), (204, Status::Passing), (301, Status::Passing), (205, Status::Critical)]
+    {
+        assert_eq!(expecting(expect, http::Response::new(code, "", "")).status, status, "{code}");
+    }
+}
+
+#[test]
+fn every_expectation_that_is_not_met_is_named() {
+    let expect = r#"{"header":{"X-A":"1"},"body_contains":"ready","body_matches":"^\\{.*\\}$",
+        "json":{"/db/up":true,"/n":1,"/gone":null}}"#;
+    let good = http::Response {
+        headers: vec![("x-a".into(), "1".into())],
+        ..http::Response::new(200, "OK", r#"{"is":"ready","db":{"up":true},"n":1.0,"gone":null}"#)
+    };
+    assert_eq!(expecting(expect, good).status, Status::Passing);
+    let verdict = expecting(expect, http::Response::new(200, "OK", r#"{"db":{"up":false},"n":1}"#));
+    assert_eq!(verdict.status, Status::Critical);
+    assert_eq!(
+        verdict.summary,
+        "HTTP GET http://h/: 200 OK; header X-A is missing; the body does not contain \"ready\"; /db/up is false, not \
+         true; /gone is missing"
+    );
+    assert_eq!(
+        expecting(expect, http::Response::new(500, "Internal Server Error", "")).summary,
+        "HTTP GET http://h/: 500 Internal Server Error"
+    );
+}
+
+#[test]
+fn a_pattern_that_is_none_is_a_fault() {
+    let config = r#"{"url":"http://h/","expect":{"body_matches":"("}}"#;
+    let fault = answering(200, "OK", "").run_plugin::<Plugin>(config).unwrap_err();
+    assert!(
+        matches!(&fault, Fault::InvalidConfig(text) if text.starts_with("expect.body_matches")),
+        "{fault:?}"
+    );
+}
+
+#[test]
+fn of_a_long_body_the_end_is_shown() {
+    let config = r#"{"url":"http://h/","output_max_size":4,"expect":{"body_contains":"a"}}"#;
+    let verdict = answering(200, "OK", "abcd\u{e9}fg").run_plugin::<Plugin>(config).unwrap();
+    assert_eq!(verdict.detail.as_deref(), Some("\u{e9}fg"));
 }

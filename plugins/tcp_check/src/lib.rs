@@ -1,6 +1,6 @@
 //! The built-in TCP check: passes while a connection can be made.
 
-use lictor_plugin_sdk::{Ctx, Fault, Misbehaviour, ProbeError, Schema, TlsOptions, Verdict, check, tcp};
+use lictor_plugin_sdk::{Ctx, Fault, ProbeError, Schema, TlsOptions, Verdict, check, tcp};
 use serde::Deserialize;
 
 /// Connects to a host and port.
@@ -39,30 +39,16 @@ pub fn tcp_check(ctx: &Ctx<'_>, config: Config) -> Result<Verdict, Fault> {
             response.timings.connect.as_secs_f64(),
             "s",
         )),
-        Err(ProbeError::Target(fault)) => {
-            Ok(Verdict::critical(complaint(&config.address, &fault.kind, &fault.message)))
-        }
+        Err(ProbeError::Target(fault)) => Ok(Verdict::critical(fault.while_dialing(&config.address))),
         Err(ProbeError::Invalid(message)) => Ok(Verdict::critical(format!("dial tcp: {message}"))),
         Err(error) => Err(error.into()),
     }
 }
 
-/// The failure in the words that existing tools look for.
-fn complaint(address: &str, kind: &Misbehaviour, message: &str) -> String {
-    match kind {
-        Misbehaviour::Refused | Misbehaviour::Unreachable => {
-            format!("dial tcp {address}: connect: {message}")
-        }
-        Misbehaviour::TimedOut => format!("dial tcp {address}: i/o timeout"),
-        Misbehaviour::NameNotFound => format!("dial tcp: {message}"),
-        _ => format!("dial tcp {address}: {message}"),
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use lictor_plugin_sdk::Status;
     use lictor_plugin_sdk::testing::MockHost;
+    use lictor_plugin_sdk::{Misbehaviour, Status};
 
     use super::*;
 

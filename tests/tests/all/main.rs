@@ -13,6 +13,7 @@
 
 mod bad_input;
 mod blocking;
+mod checks;
 mod cli;
 mod directions;
 mod durability;

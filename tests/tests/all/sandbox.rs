@@ -172,3 +172,33 @@ fn a_plugin_that_is_gone_or_misused_by_a_file_keeps_nothing_from_starting() {
         });
     }
 }
+
+#[test]
+fn a_plugin_that_changed_is_taken_up_by_a_reload_and_its_check_keeps_its_status() {
+    let plugins = tempfile::tempdir().unwrap();
+    let path = plugins.path().join("mine.wasm");
+    let component = fs::read(repository().join("agent/crates/sandbox/tests/fixtures/hostile.wasm")).unwrap();
+    fs::write(&path, &component).unwrap();
+    let agent = Agent::builder().config(json!({"plugin_dir": plugins.path()})).start();
+    let http = agent.http();
+    let check = json!({"Wasm": "mine.wasm", "Config": {"mode": "none"}, "Interval": "1s"});
+    register(&agent, "mine", &check);
+    agent.wait_for_service("mine", 1);
+    let digest = || http.json("/v1/agent/checks")["service:mine"]["Program"]["Digest"].clone();
+    let before = digest();
+
+    // A custom section at the end makes other bytes of the same component.
+    fs::write(&path, [&component[..], &[0, 2, 1, b'x']].concat()).unwrap();
+    register(&agent, "other", &check);
+    assert_eq!(http.json("/v1/agent/checks")["service:other"]["Program"]["Digest"], before);
+    assert_eq!(http.put("/v1/agent/reload", "").status, 200);
+    assert_ne!(digest(), before);
+    assert_eq!(http.json("/v1/agent/checks")["service:mine"]["Status"], "passing");
+
+    let listed = http.json("/v1/agent/plugins");
+    let row = |file: &str| listed.as_array().unwrap().iter().find(|row| row["File"] == file).unwrap();
+    assert_eq!(row("mine.wasm")["Digest"], digest());
+    assert_eq!((&row("mine.wasm")["Name"], &row("mine.wasm")["BuiltIn"]), (&json!("hostile"), &json!(false)));
+    assert_eq!(row("http_check.wasm")["Schema"]["required"], json!(["url"]));
+    assert_eq!(row("http_check.wasm")["World"], "lictor:plugin/health-check@1");
+}

@@ -7,10 +7,12 @@
 //! The rules are in plain structs that take an event and a time: [`schedule::Schedule`] says when,
 //! [`status::StatusMachine`] what a result means. [`Scheduler`] only feeds them.
 
+pub mod alias;
 pub mod schedule;
 mod scheduler;
 pub mod spec;
 pub mod status;
 
+pub use alias::Alias;
 pub use scheduler::{Reporter, Scheduler};
 pub use spec::{CheckKind, CheckSpec};

@@ -6,14 +6,15 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::FutureExt;
+use futures::future::BoxFuture;
+use futures::stream::FuturesUnordered;
+use futures::{FutureExt, StreamExt};
 use lictor_model::check::Status;
 use lictor_model::probe::{Blindness, CheckRunner, Finding, Probe, ProbeFacts};
 use lictor_model::{CheckId, Error, Result};
 use lictor_sys::clock::{Clock, Moment};
 use lictor_sys::random;
 use tokio::sync::{mpsc, oneshot};
-use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::schedule::Schedule;
@@ -24,6 +25,10 @@ use crate::status::{Report, StatusMachine};
 const QUEUE: usize = 256;
 /// First runs are spread over at most this long, however long the interval is.
 const MAX_STAGGER: Duration = Duration::from_secs(5);
+
+/// Turns that come within this time are taken together, and so are ends of runs: to wake threads
+/// for each check by itself would cost more than to run it.
+const GRAIN: Duration = Duration::from_millis(20);
 
 /// Whoever wants to know what checks say.
 pub trait Reporter: Send + Sync + 'static {
@@ -63,7 +68,7 @@ impl Scheduler {
             clock,
             schedule: Schedule::default(),
             checks: HashMap::new(),
-            runs: JoinSet::new(),
+            runs: FuturesUnordered::new(),
         };
         (Self { requests, runner }, worker.run(queue, stop))
     }
@@ -74,12 +79,13 @@ impl Scheduler {
     /// What the runner refuses.
     pub async fn prepare(&self, spec: &CheckSpec) -> Result<Option<Arc<dyn Probe>>> {
         match &spec.kind {
-            CheckKind::Ttl { .. } => Ok(None),
+            CheckKind::Ttl { .. } | CheckKind::Alias(_) => Ok(None),
             CheckKind::Probe(probe) => self.runner.prepare(&probe.program, &probe.target).await.map(Some),
         }
     }
 
-    /// Adds or replaces a check. Without a prepared program it is prepared before its first run.
+    /// Adds or replaces a check. Aliases have no turns: whoever knows the other checks follows
+    /// them. Without a prepared program it is prepared before its first run.
     ///
     /// # Errors
     /// [`Unavailable`](lictor_model::Code::Unavailable) once the scheduler has stopped.
@@ -135,13 +141,15 @@ struct Worker {
     clock: Arc<dyn Clock>,
     schedule: Schedule,
     checks: HashMap<CheckId, Entry>,
-    runs: JoinSet<Ended>,
+    /// Runs spend their time elsewhere; what is done for them here is too little for tasks.
+    runs: FuturesUnordered<BoxFuture<'static, Ended>>,
 }
 
 impl Worker {
     async fn run(mut self, mut queue: mpsc::Receiver<Request>, stop: CancellationToken) {
         loop {
             self.start_due();
+            self.collect();
             let turn = self.until_next_turn();
             tokio::select! {
                 () = stop.cancelled() => break,
@@ -149,18 +157,24 @@ impl Worker {
                     Some(request) => self.handle(request),
                     None => break,
                 },
-                Some(ended) = self.runs.join_next() => match ended {
-                    Ok(ended) => self.finish(ended),
-                    Err(error) => tracing::error!(%error, "a check's run was lost"),
-                },
                 () = turn => {}
             }
         }
-        self.runs.shutdown().await;
+    }
+
+    /// Gives new runs their start, and takes what has ended. Nobody is woken by a run that ends:
+    /// while there are any, they are looked at every [`GRAIN`].
+    fn collect(&mut self) {
+        while let Some(Some(ended)) = self.runs.next().now_or_never() {
+            self.finish(ended);
+        }
     }
 
     fn until_next_turn(&self) -> impl Future<Output = ()> + use<> {
-        let wait = self.schedule.next_turn().map(|at| at.since(self.clock.now()));
+        let now = self.clock.now();
+        let turn = self.schedule.next_turn().map(|at| at.rounded_up(GRAIN));
+        let look = (!self.runs.is_empty()).then(|| (now + Duration::from_nanos(1)).rounded_up(GRAIN));
+        let wait = turn.into_iter().chain(look).min().map(|at| at.since(now));
         async move {
             match wait {
                 Some(wait) => tokio::time::sleep(wait).await,
@@ -195,6 +209,11 @@ impl Worker {
     fn insert(&mut self, id: CheckId, spec: CheckSpec, probe: Option<Arc<dyn Probe>>) {
         let now = self.clock.now();
         let (interval, first, machine) = match &spec.kind {
+            CheckKind::Alias(_) => {
+                self.schedule.remove(&id);
+                self.checks.remove(&id);
+                return;
+            }
             CheckKind::Ttl { ttl } => (*ttl, now + *ttl, StatusMachine::default()),
             CheckKind::Probe(probe) => (
                 probe.interval,
@@ -210,16 +229,18 @@ impl Worker {
     }
 
     fn start_due(&mut self) {
-        let now = self.clock.now();
+        let now = self.clock.now().rounded_down(GRAIN);
         while let Some((id, run)) = self.schedule.start_due(now) {
             let Some(entry) = self.checks.get(&id) else { continue };
             match &entry.spec.kind {
                 // It stays expired until the next report gives it a new turn.
                 CheckKind::Ttl { .. } => self.reporter.expired(&id),
+                CheckKind::Alias(_) => {}
                 CheckKind::Probe(spec) => {
                     let runner = Arc::clone(&self.runner);
-                    let (spec, probe) = (spec.clone(), entry.probe.clone());
-                    self.runs.spawn(run_guarded(id, run, spec, probe, runner));
+                    let probe = entry.probe.clone().ok_or_else(|| spec.clone());
+                    let timeout = spec.timeout;
+                    self.runs.push(run_guarded(id, run, probe, timeout, runner).boxed());
                 }
             }
         }
@@ -259,11 +280,11 @@ fn signed(entry: &Entry, output: String) -> String {
 async fn run_guarded(
     id: CheckId,
     run: u64,
-    spec: Box<ProbeSpec>,
-    known: Option<Arc<dyn Probe>>,
+    probe: Result<Arc<dyn Probe>, Box<ProbeSpec>>,
+    timeout: Duration,
     runner: Arc<dyn CheckRunner>,
 ) -> Ended {
-    let guarded = AssertUnwindSafe(run_once(id.clone(), run, spec, known, runner)).catch_unwind();
+    let guarded = AssertUnwindSafe(run_once(id.clone(), run, probe, timeout, runner)).catch_unwind();
     guarded.await.unwrap_or_else(|_| {
         tracing::error!(check = %id, "a check's run panicked");
         let message = "the agent failed to run the check".to_owned();
@@ -274,17 +295,17 @@ async fn run_guarded(
 async fn run_once(
     id: CheckId,
     run: u64,
-    spec: Box<ProbeSpec>,
-    known: Option<Arc<dyn Probe>>,
+    probe: Result<Arc<dyn Probe>, Box<ProbeSpec>>,
+    timeout: Duration,
     runner: Arc<dyn CheckRunner>,
 ) -> Ended {
-    let prepared = match known {
-        Some(probe) => Ok((probe, false)),
-        None => runner.prepare(&spec.program, &spec.target).await.map(|probe| (probe, true)),
+    let prepared = match probe {
+        Ok(probe) => Ok((probe, false)),
+        Err(spec) => runner.prepare(&spec.program, &spec.target).await.map(|probe| (probe, true)),
     };
     match prepared {
         Ok((probe, is_new)) => {
-            let finding = probe.run(spec.timeout).await;
+            let finding = probe.run(timeout).await;
             Ended { id, run, probe: is_new.then_some(probe), finding }
         }
         Err(error) => {

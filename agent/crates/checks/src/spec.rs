@@ -1,21 +1,22 @@
 //! From what users write to what runs.
 //!
-//! `http` and `tcp` are shorthand: each names a built-in program and spells its configuration out.
+//! All kinds but two are shorthand: each names a built-in program and spells its configuration
+//! out. TTL and alias checks run nothing: they are state.
 
 use std::time::Duration;
 
-use lictor_model::check::Status;
+use lictor_model::check::{DEFAULT_OUTPUT_LIMIT, Status};
 use lictor_model::definition::{CheckDefinition, Thresholds, UnknownPolicy};
 use lictor_model::probe::{Origin, Program, Target};
 use lictor_model::{Code, Error, Result};
 use serde_json::{Map, Value, json};
 
+use crate::alias::Alias;
+
 /// The shortest interval between runs.
 const MIN_INTERVAL: Duration = Duration::from_secs(1);
 /// How long a run may take if its definition does not say.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
-/// How many bytes of output are kept if the definition does not say.
-pub const DEFAULT_OUTPUT_LIMIT: usize = 4096;
 
 /// A check ready to be scheduled.
 #[derive(Clone, Debug, PartialEq)]
@@ -34,6 +35,8 @@ pub enum CheckKind {
         /// How long a report is good for.
         ttl: Duration,
     },
+    /// Be as healthy as something else.
+    Alias(Alias),
     /// Run a program.
     Probe(Box<ProbeSpec>),
 }
@@ -59,11 +62,19 @@ pub struct ProbeSpec {
 
 /// What a definition asks for.
 ///
+/// Of each output at most `output_limit` bytes are kept, or fewer if the definition says so.
+///
 /// # Errors
 /// [`InvalidArgument`](Code::InvalidArgument) naming the field that is wrong,
 /// [`Unimplemented`](Code::Unimplemented) for kinds that this build cannot run.
-pub fn lower(definition: &CheckDefinition, target: Target, origin: Origin) -> Result<CheckSpec> {
+pub fn lower(
+    definition: &CheckDefinition,
+    target: Target,
+    origin: Origin,
+    output_limit: usize,
+) -> Result<CheckSpec> {
     let kinds = definition.kinds();
+    refuse_contradictions(definition, &kinds)?;
     let [kind] = kinds.as_slice() else {
         return Err(Error::invalid(if kinds.is_empty() {
             "TTL must be > 0 for TTL checks".to_owned()
@@ -71,14 +82,16 @@ pub fn lower(definition: &CheckDefinition, target: Target, origin: Origin) -> Re
             format!("a check has exactly one kind, but this one has {}", kinds.join(", "))
         }));
     };
-    if !definition.interval.is_zero() && *kind == "ttl" {
-        return Err(Error::invalid("Interval and TTL cannot both be specified"));
-    }
     let initial = initial_status(&definition.status)?;
     if *kind == "ttl" {
         return Ok(CheckSpec { kind: CheckKind::Ttl { ttl: definition.ttl.0 }, initial });
     }
-    let program = program(kind, definition, origin)?;
+    if *kind == "alias" {
+        let node = definition.alias_node.as_str().into();
+        let alias = Alias { node, service: definition.alias_service.as_str().into() };
+        return Ok(CheckSpec { kind: CheckKind::Alias(alias), initial });
+    }
+    let program = program(kind, definition, origin, output_limit)?;
     if definition.interval.is_zero() {
         return Err(Error::invalid(
             "Interval must be > 0 for Script, HTTP, H2PING, TCP, UDP or OSService checks",
@@ -97,6 +110,30 @@ pub fn lower(definition: &CheckDefinition, target: Target, origin: Origin) -> Re
     Ok(CheckSpec { kind: CheckKind::Probe(Box::new(probe)), initial })
 }
 
+/// What cannot be asked for together, in the order in which the reference finds it.
+fn refuse_contradictions(definition: &CheckDefinition, kinds: &[&str]) -> Result<()> {
+    let (has_interval, has_ttl) = (!definition.interval.is_zero(), !definition.ttl.is_zero());
+    let is_alias = kinds.contains(&"alias");
+    let is_run = kinds.iter().any(|kind| !matches!(*kind, "ttl" | "alias"));
+    Err(Error::invalid(if has_interval && has_ttl {
+        "Interval and TTL cannot both be specified"
+    } else if is_run && is_alias {
+        "Interval cannot be set for Alias checks"
+    } else if is_alias && has_ttl {
+        "TTL must be not be set for Alias checks"
+    } else {
+        return Ok(());
+    }))
+}
+
+/// How many bytes of a check's output are kept: what the agent keeps, or less if the definition
+/// says so.
+#[must_use]
+pub fn output_limit(definition: &CheckDefinition, agents: usize) -> usize {
+    let own = definition.output_max_size.and_then(|bytes| usize::try_from(bytes).ok());
+    own.filter(|bytes| *bytes > 0).map_or(agents, |bytes| bytes.min(agents))
+}
+
 fn initial_status(word: &str) -> Result<Status> {
     if word.is_empty() {
         return Ok(Status::Critical);
@@ -106,28 +143,31 @@ fn initial_status(word: &str) -> Result<Status> {
     })
 }
 
-fn program(kind: &str, definition: &CheckDefinition, origin: Origin) -> Result<Program> {
+fn program(
+    kind: &str,
+    definition: &CheckDefinition,
+    origin: Origin,
+    agents_output_limit: usize,
+) -> Result<Program> {
+    let output_limit = output_limit(definition, agents_output_limit);
     let (name, config) = match kind {
         "wasm" => (definition.wasm.clone(), definition.config.clone()),
-        "http" => ("http_check.wasm".to_owned(), http_config(definition)),
+        "http" => ("http_check.wasm".to_owned(), http_config(definition, output_limit)),
+        "grpc" => ("grpc_check.wasm".to_owned(), grpc_config(definition)),
+        "h2ping" => ("h2ping_check.wasm".to_owned(), h2ping_config(definition)),
         "tcp" => ("tcp_check.wasm".to_owned(), tcp_config(definition)),
         "udp" => ("udp_check.wasm".to_owned(), object([("address", text(&definition.udp))])),
-        "script" => ("script_check.wasm".to_owned(), script_config(definition)),
+        "script" => ("script_check.wasm".to_owned(), script_config(definition, output_limit)),
         other => {
             return Err(Error::new(
                 Code::Unimplemented,
                 format!(
-                    "checks of kind {other:?} are not part of this build; use http, tcp, udp, args, ttl or wasm"
+                    "checks of kind {other:?} are not part of this build; use http, tcp, udp, grpc, h2ping, args, ttl, alias or wasm"
                 ),
             ));
         }
     };
     let config = if config.is_null() { Value::Object(Map::new()) } else { config };
-    let output_limit = definition
-        .output_max_size
-        .and_then(|bytes| usize::try_from(bytes).ok())
-        .filter(|bytes| *bytes > 0)
-        .unwrap_or(DEFAULT_OUTPUT_LIMIT);
     Ok(Program { name, origin, config, allow: definition.allow.clone(), output_limit })
 }
 
@@ -144,7 +184,7 @@ fn flag(value: bool) -> Option<Value> {
     value.then_some(json!(true))
 }
 
-fn http_config(definition: &CheckDefinition) -> Value {
+fn http_config(definition: &CheckDefinition, output_limit: usize) -> Value {
     object([
         ("url", text(&definition.http)),
         ("method", text(&definition.method)),
@@ -153,16 +193,43 @@ fn http_config(definition: &CheckDefinition) -> Value {
         ("disable_redirects", flag(definition.disable_redirects)),
         ("tls_skip_verify", flag(definition.tls_skip_verify)),
         ("tls_server_name", text(&definition.tls_server_name)),
-        ("output_max_size", output_max_size(definition)),
+        ("output_max_size", output_max_size(output_limit)),
+        ("expect", (!definition.expect.is_null()).then(|| definition.expect.clone())),
     ])
 }
 
-fn output_max_size(definition: &CheckDefinition) -> Option<Value> {
-    definition.output_max_size.filter(|size| *size > 0).map(|size| json!(size))
+/// The programs know the usual limit.
+fn output_max_size(limit: usize) -> Option<Value> {
+    (limit != DEFAULT_OUTPUT_LIMIT).then(|| json!(limit))
 }
 
-fn script_config(definition: &CheckDefinition) -> Value {
-    object([("args", Some(json!(definition.args))), ("output_max_size", output_max_size(definition))])
+fn script_config(definition: &CheckDefinition, output_limit: usize) -> Value {
+    object([("args", Some(json!(definition.args))), ("output_max_size", output_max_size(output_limit))])
+}
+
+/// The port that gRPC clients take if none is given.
+const GRPC_PORT: u16 = 443;
+
+fn grpc_config(definition: &CheckDefinition) -> Value {
+    let (place, service) = definition.grpc.split_once('/').unwrap_or((&definition.grpc, ""));
+    let has_port = place.rsplit(']').next().is_some_and(|end| end.contains(':'));
+    let address = if has_port { place.to_owned() } else { format!("{place}:{GRPC_PORT}") };
+    object([
+        ("address", text(&address)),
+        ("service", text(service)),
+        ("tls", flag(definition.grpc_use_tls)),
+        ("tls_skip_verify", flag(definition.tls_skip_verify)),
+        ("tls_server_name", text(&definition.tls_server_name)),
+    ])
+}
+
+fn h2ping_config(definition: &CheckDefinition) -> Value {
+    object([
+        ("address", text(&definition.h2ping)),
+        ("tls", definition.h2ping_use_tls.map(|spoken| json!(spoken))),
+        ("tls_skip_verify", flag(definition.tls_skip_verify)),
+        ("tls_server_name", text(&definition.tls_server_name)),
+    ])
 }
 
 fn tcp_config(definition: &CheckDefinition) -> Value {
@@ -180,7 +247,7 @@ mod tests {
     use lictor_model::duration::GoDuration;
 
     fn lowered(definition: &CheckDefinition) -> Result<CheckSpec> {
-        lower(definition, Target::default(), Origin::Api)
+        lower(definition, Target::default(), Origin::Api, DEFAULT_OUTPUT_LIMIT)
     }
 
     fn seconds(count: u64) -> GoDuration {
@@ -211,7 +278,39 @@ mod tests {
         assert!(lowered(&no_interval).unwrap_err().message.starts_with("Interval must be"));
         let bad_status = CheckDefinition { ttl: seconds(1), status: "fine".to_owned(), ..nothing.clone() };
         assert!(lowered(&bad_status).unwrap_err().message.contains("\"fine\""));
-        let grpc = CheckDefinition { grpc: "a:1".to_owned(), ..nothing };
-        assert_eq!(lowered(&grpc).unwrap_err().code, Code::Unimplemented);
+        let alias = CheckDefinition { alias_node: "n".to_owned(), ..nothing.clone() };
+        let with_ttl = CheckDefinition { ttl: seconds(1), ..alias.clone() };
+        assert_eq!(lowered(&with_ttl).unwrap_err().message, "TTL must be not be set for Alias checks");
+        let with_run = CheckDefinition { tcp: "a:1".to_owned(), ..alias };
+        assert_eq!(lowered(&with_run).unwrap_err().message, "Interval cannot be set for Alias checks");
+        let os_service = CheckDefinition { os_service: "a".to_owned(), ..nothing };
+        assert_eq!(lowered(&os_service).unwrap_err().code, Code::Unimplemented);
+    }
+
+    fn config_of(definition: CheckDefinition) -> Value {
+        let definition = CheckDefinition { interval: seconds(2), ..definition };
+        let CheckKind::Probe(probe) = lowered(&definition).unwrap().kind else { panic!("a probe") };
+        probe.program.config
+    }
+
+    #[test]
+    fn a_grpc_target_is_a_place_and_a_service() {
+        let grpc = |target: &str| CheckDefinition { grpc: target.to_owned(), ..CheckDefinition::default() };
+        assert_eq!(config_of(grpc("h:1")), json!({"address": "h:1"}));
+        assert_eq!(config_of(grpc("h:1/a/b")), json!({"address": "h:1", "service": "a/b"}));
+        assert_eq!(config_of(grpc("[::1]/a")), json!({"address": "[::1]:443", "service": "a"}));
+        let tls = CheckDefinition { grpc_use_tls: true, tls_skip_verify: true, ..grpc("h:1") };
+        assert_eq!(config_of(tls), json!({"address": "h:1", "tls": true, "tls_skip_verify": true}));
+    }
+
+    #[test]
+    fn a_definition_lowers_the_limit_of_its_outputs_and_does_not_raise_it() {
+        let sized = |size: u32| CheckDefinition {
+            http: "http://a/".to_owned(),
+            output_max_size: Some(size),
+            ..CheckDefinition::default()
+        };
+        assert_eq!(config_of(sized(10)), json!({"url": "http://a/", "output_max_size": 10}));
+        assert_eq!(config_of(sized(1 << 20)), json!({"url": "http://a/"}));
     }
 }

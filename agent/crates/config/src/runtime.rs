@@ -12,6 +12,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use lictor_model::check::DEFAULT_OUTPUT_LIMIT;
 use lictor_model::definition::{CheckDefinition, ServiceDefinition};
 use lictor_model::duration::GoDuration;
 use lictor_model::operator::AutopilotConfig;
@@ -102,6 +103,12 @@ pub struct RuntimeConfig {
     pub max_query_time: Duration,
     /// How long a changed check output may stay local.
     pub check_update_interval: Duration,
+    /// How many bytes of a check's output are kept; definitions may ask for less.
+    pub check_output_max_size: usize,
+    /// How often services are looked for that have been critical for too long.
+    pub check_reap_interval: Duration,
+    /// The shortest time after which a definition may have its critical service removed.
+    pub check_deregister_interval_min: Duration,
     /// The largest value of the key-value store, in bytes.
     pub kv_max_value_size: usize,
     /// The largest transaction, in bytes of its request.
@@ -147,6 +154,8 @@ pub fn defaults(dev: bool) -> Value {
         "log_level": "INFO",
         "bind_addr": "0.0.0.0",
         "client_addr": "127.0.0.1",
+        "check_deregister_interval_min": "1m",
+        "check_reap_interval": "30s",
         "check_update_interval": "5m",
         "default_query_time": "300s",
         "max_query_time": "600s",
@@ -174,6 +183,8 @@ pub fn defaults(dev: bool) -> Value {
 const LONGEST_QUERY: Duration = Duration::from_secs(24 * 3600);
 /// The largest value the key-value store can be told to take, in bytes.
 const LARGEST_VALUE: u64 = 4 * 1024 * 1024;
+/// The most of a check's output that can be kept, in bytes.
+const LARGEST_OUTPUT: usize = 1024 * 1024;
 
 /// How servers are looked after; what is not said is as usual.
 fn autopilot(reader: &mut Reader) -> AutopilotConfig {
@@ -245,6 +256,12 @@ impl RuntimeConfig {
             default_query_time: reader.duration("default_query_time").min(LONGEST_QUERY),
             max_query_time: reader.duration("max_query_time").min(LONGEST_QUERY),
             check_update_interval: reader.duration("check_update_interval"),
+            check_output_max_size: match reader.count("check_output_max_size", DEFAULT_OUTPUT_LIMIT) {
+                0 => DEFAULT_OUTPUT_LIMIT,
+                size => size.min(LARGEST_OUTPUT),
+            },
+            check_reap_interval: reader.duration("check_reap_interval"),
+            check_deregister_interval_min: reader.duration("check_deregister_interval_min"),
             kv_max_value_size: bytes(reader.optional_whole("limits.kv_max_value_size")),
             txn_max_request: bytes(reader.optional_whole("limits.txn_max_req_len")),
             session_ttl_min: reader.duration("session_ttl_min"),

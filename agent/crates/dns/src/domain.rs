@@ -2,8 +2,8 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use hickory_proto::rr::rdata::SOA;
-use hickory_proto::rr::{Name, RData, Record};
+use hickory_server::proto::rr::rdata::SOA;
+use hickory_server::proto::rr::{Name, RData, Record};
 use lictor_model::node::Node;
 
 use crate::SoaTimes;

@@ -7,10 +7,10 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 
-use hickory_proto::ProtoError;
-use hickory_proto::op::{Edns, EmitAndCount, Metadata, Query, emit_message_parts};
-use hickory_proto::rr::{Name, RData, Record};
-use hickory_proto::serialize::binary::{BinEncodable, BinEncoder, NameEncoding};
+use hickory_server::proto::ProtoError;
+use hickory_server::proto::op::{Edns, EmitAndCount, Metadata, Query, emit_message_parts};
+use hickory_server::proto::rr::{Name, RData, Record};
+use hickory_server::proto::serialize::binary::{BinEncodable, BinEncoder, NameEncoding};
 
 use crate::message::PLAIN_PAYLOAD;
 

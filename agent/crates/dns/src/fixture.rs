@@ -4,8 +4,8 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hickory_proto::op::{Message, Query as Question};
-use hickory_proto::rr::{Name, RecordType};
+use hickory_server::proto::op::{Message, Query as Question};
+use hickory_server::proto::rr::{Name, RecordType};
 use lictor_model::command::{Command, Outcome, WriteOptions};
 use lictor_model::local::{LocalAnswer, LocalRequest};
 use lictor_model::node::Node;

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use hickory_proto::op::ResponseCode;
-use hickory_proto::rr::DNSClass;
+use hickory_server::proto::op::ResponseCode;
+use hickory_server::proto::rr::DNSClass;
 use lictor_model::seam::Backend;
 use lictor_sys::clock::Clock;
 

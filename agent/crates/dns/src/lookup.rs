@@ -4,8 +4,8 @@ use std::collections::HashSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use hickory_proto::op::ResponseCode;
-use hickory_proto::rr::{Name, Record, RecordType};
+use hickory_server::proto::op::ResponseCode;
+use hickory_server::proto::rr::{Name, Record, RecordType};
 use lictor_model::check::Status;
 use lictor_model::filter::Filter;
 use lictor_model::query::{Answer, Consistency, Instance, NodeSelector, Query, ReadOptions, ServiceSelector};

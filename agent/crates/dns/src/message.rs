@@ -1,13 +1,20 @@
 //! Questions out of packets, and which packets are no questions.
 
-use hickory_proto::op::{Edns, Header, Message, MessageType, Metadata, OpCode, Query, ResponseCode};
-use hickory_proto::rr::rdata::opt::{EdnsCode, EdnsOption};
-use hickory_proto::serialize::binary::{BinDecodable, BinDecoder, BinEncodable, BinEncoder};
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+
+use hickory_server::net::xfer::Protocol;
+use hickory_server::proto::op::{Edns, Header, Message, MessageType, Metadata, OpCode, Query, ResponseCode};
+use hickory_server::proto::rr::rdata::opt::{EdnsCode, EdnsOption};
+use hickory_server::proto::serialize::binary::{BinDecodable, BinDecoder, BinEncodable, BinEncoder};
+use hickory_server::server;
 
 /// What a client without EDNS can take, in bytes (RFC 1035).
 pub(crate) const PLAIN_PAYLOAD: u16 = 512;
 /// The largest payload of a UDP packet that is sent, in bytes.
 const MAX_UDP_PAYLOAD: u16 = u16::MAX - 68;
+
+/// No question is treated differently for who asks it.
+const ANYBODY: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0));
 
 /// How a question came, and its answer goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,26 +53,25 @@ pub(crate) fn receive(packet: &[u8], transport: Transport) -> Received {
     if header.op_code != OpCode::Query {
         return refuse(&header, ResponseCode::NotImp);
     }
-    match question(header, &mut decoder, transport) {
+    match question(packet, &header, transport) {
         Some(request) => Received::Question(request),
         None => refuse(&header, ResponseCode::FormErr),
     }
 }
 
-fn question(header: Header, decoder: &mut BinDecoder<'_>, transport: Transport) -> Option<Request> {
+fn question(packet: &[u8], header: &Header, transport: Transport) -> Option<Request> {
     // A zone transfer may carry a record in front; more than these nobody has to send.
-    let counts = header.counts;
+    let counts = &header.counts;
     if counts.queries != 1 || counts.answers > 1 || counts.authorities > 1 || counts.additionals > 2 {
         return None;
     }
-    let query = Query::read(decoder).ok()?;
-    let mut records = |count: u16, additional: bool| {
-        Message::read_records(decoder, usize::from(count), additional, OpCode::Query).ok()
+    let protocol = match transport {
+        Transport::Udp => Protocol::Udp,
+        Transport::Tcp => Protocol::Tcp,
     };
-    records(counts.answers, false)?;
-    records(counts.authorities, false)?;
-    let (_, edns, _) = records(counts.additionals, true)?;
-    Some(Request { metadata: header.metadata, query, edns, transport })
+    let received = server::Request::from_bytes(packet.to_vec(), ANYBODY, protocol).ok()?;
+    let query = received.request_info().ok()?.query.original().clone();
+    Some(Request { metadata: header.metadata, query, edns: received.edns.clone(), transport })
 }
 
 fn refuse(header: &Header, code: ResponseCode) -> Received {
@@ -106,10 +112,10 @@ impl Request {
 }
 
 /// A question of our own for an address, ready to be sent.
-pub(crate) fn ask_for_address(name: hickory_proto::rr::Name) -> Option<Vec<u8>> {
+pub(crate) fn ask_for_address(name: hickory_server::proto::rr::Name) -> Option<Vec<u8>> {
     let mut message = Message::query();
     message.metadata.recursion_desired = true;
-    message.add_query(Query::query(name, hickory_proto::rr::RecordType::A));
+    message.add_query(Query::query(name, hickory_server::proto::rr::RecordType::A));
     let mut packet = Vec::new();
     message.emit(&mut BinEncoder::new(&mut packet)).ok()?;
     Some(packet)

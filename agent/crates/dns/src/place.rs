@@ -5,7 +5,7 @@
 
 use std::net::IpAddr;
 
-use hickory_proto::rr::{Name, RecordType};
+use hickory_server::proto::rr::{Name, RecordType};
 use lictor_model::node::Node;
 use lictor_model::query::Instance;
 use lictor_model::service::Service;

@@ -3,8 +3,8 @@
 use std::collections::HashSet;
 use std::net::IpAddr;
 
-use hickory_proto::rr::rdata::{CNAME, NS, PTR, SRV};
-use hickory_proto::rr::{Name, RData, Record, RecordType};
+use hickory_server::proto::rr::rdata::{CNAME, NS, PTR, SRV};
+use hickory_server::proto::rr::{Name, RData, Record, RecordType};
 use lictor_model::check::Status;
 use lictor_model::node::Node;
 use lictor_model::query::Instance;

@@ -7,9 +7,9 @@
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
-use hickory_proto::op::{Header, Message, MessageType, Query, ResponseCode};
-use hickory_proto::rr::{Name, Record};
-use hickory_proto::serialize::binary::{BinDecodable, BinDecoder};
+use hickory_server::proto::op::{Header, Message, MessageType, Query, ResponseCode};
+use hickory_server::proto::rr::{Name, Record};
+use hickory_server::proto::serialize::binary::{BinDecodable, BinDecoder};
 use lictor_sys::net::{Sharing, bind_udp, connect_tcp};
 use rand::seq::SliceRandom;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};

@@ -8,8 +8,8 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
-use hickory_proto::op::{Metadata, ResponseCode};
-use hickory_proto::rr::{Name, RData, Record, RecordType};
+use hickory_server::proto::op::{Metadata, ResponseCode};
+use hickory_server::proto::rr::{Name, RData, Record, RecordType};
 
 use crate::encode::Parts;
 use crate::message::{Request, Transport};

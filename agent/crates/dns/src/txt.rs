@@ -1,7 +1,7 @@
 //! Node metadata as TXT records.
 
-use hickory_proto::rr::rdata::TXT;
-use hickory_proto::rr::{Name, RData, Record};
+use hickory_server::proto::rr::rdata::TXT;
+use hickory_server::proto::rr::{Name, RData, Record};
 use lictor_model::node::Node;
 
 /// The longest text that fits into one string of a TXT record, in bytes.

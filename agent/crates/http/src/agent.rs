@@ -28,6 +28,10 @@ pub(crate) async fn metrics(call: Call) -> Result<Response<Body>, Failure> {
     document(&call, LocalRequest::Metrics).await
 }
 
+pub(crate) async fn plugins(call: Call) -> Result<Response<Body>, Failure> {
+    document(&call, LocalRequest::Plugins).await
+}
+
 async fn document(call: &Call, request: LocalRequest) -> Result<Response<Body>, Failure> {
     match call.agent(request).await? {
         LocalAnswer::Document(document) => respond::json(call, &document),

@@ -72,6 +72,7 @@ const ROUTES: &[Route] = routes! {
     "/v1/agent/version" ["GET"] agent::version;
     "/v1/agent/members" ["GET"] agent::members;
     "/v1/agent/metrics" ["GET"] agent::metrics;
+    "/v1/agent/plugins" ["GET"] agent::plugins;
     "/v1/agent/services" ["GET"] agent::services;
     "/v1/agent/service/" ["GET"] agent::service;
     "/v1/agent/service/register" ["PUT"] agent::register_service;

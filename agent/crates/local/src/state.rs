@@ -1,6 +1,6 @@
 //! Services and checks of this agent.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,7 +12,9 @@ use lictor_model::service::Service;
 use lictor_model::{CheckId, Datacenter, Error, NodeId, NodeName, Result, ServiceId, duration};
 use lictor_sys::clock::Moment;
 
-use crate::naming::{kind_of, named_checks, unknown_check, unknown_service, unless_zero};
+use crate::naming::{
+    as_named, kind_of, named_checks, unknown_check, unknown_service, unless_zero, with_named_checks,
+};
 
 /// Who this agent is.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -60,6 +62,8 @@ pub(crate) struct OwnCheck {
     pub(crate) target: Target,
     pub(crate) origin: Origin,
     pub(crate) facts: Option<ProbeFacts>,
+    /// Since when it has been reported critical without a break.
+    pub(crate) critical_since: Option<Moment>,
     pub(crate) copy: Copy,
     pub(crate) version: u64,
 }
@@ -174,6 +178,40 @@ impl LocalState {
     #[must_use]
     pub fn check_definition(&self, id: &CheckId) -> Option<(&CheckDefinition, Origin)> {
         self.checks.get(id).map(|own| (&own.definition, own.origin))
+    }
+
+    /// The service that a check came with, if it did: then it is saved with it too.
+    #[must_use]
+    pub fn came_with_service(&self, id: &CheckId) -> Option<ServiceId> {
+        let own = self.checks.get(id)?;
+        let came_with = own.definition.service_id.is_empty() && !own.check.service_id.is_empty();
+        came_with.then(|| own.check.service_id.clone())
+    }
+
+    /// What to save of a service that is registered once more: its definition, and if its earlier
+    /// checks stay, those that came with it.
+    #[must_use]
+    pub fn definition_to_save(&self, definition: &ServiceDefinition, replaces: bool) -> ServiceDefinition {
+        if replaces {
+            return definition.clone();
+        }
+        let id = definition.effective_id();
+        let named = with_named_checks(definition);
+        let stays = |check: &CheckId| !named.checks.iter().any(|known| known.id == check.as_str());
+        let kept: Vec<CheckDefinition> = self
+            .checks
+            .iter()
+            .filter(|(check, own)| {
+                own.origin == Origin::Api
+                    && stays(check)
+                    && self.came_with_service(check).as_ref() == Some(&id)
+            })
+            .map(|(check, own)| as_named(check, &own.check.name, &own.definition))
+            .collect();
+        if kept.is_empty() {
+            return definition.clone();
+        }
+        ServiceDefinition { checks: named.checks.iter().cloned().chain(kept).collect(), ..named }
     }
 
     /// Where a service was defined.
@@ -415,7 +453,16 @@ impl LocalState {
         let target = self.target_of(&check, service.as_deref());
         registered.checks.push((id.clone(), definition.clone(), target.clone()));
         self.leftover_checks.remove(&id);
-        let own = OwnCheck { check, definition, target, origin, facts, copy: Copy::Missing, version };
+        let own = OwnCheck {
+            check,
+            definition,
+            target,
+            origin,
+            facts,
+            critical_since: None,
+            copy: Copy::Missing,
+            version,
+        };
         self.checks.insert(id, own);
     }
 
@@ -467,6 +514,10 @@ impl LocalState {
         let output_delay = self.output_delay;
         let Some(own) = self.checks.get_mut(id) else { return Update::default() };
         let status = status.unwrap_or(own.check.status);
+        own.critical_since = match status {
+            Status::Critical => own.critical_since.or(Some(now)),
+            Status::Passing | Status::Warning => None,
+        };
         let status_changed = status != own.check.status;
         if !status_changed && output == own.check.output {
             return Update::default();
@@ -498,6 +549,38 @@ impl LocalState {
             own.check.status = status;
             own.check.output = output;
         }
+    }
+
+    /// Services of which a check has been critical for longer than its definition lets it be, each
+    /// with that check. Definitions cannot ask for less than `least`.
+    #[must_use]
+    pub fn overdue(&self, now: Moment, least: Duration) -> BTreeMap<ServiceId, CheckId> {
+        let overdue = self.checks.iter().filter(|(_, own)| {
+            let patience = own.definition.deregister_critical_service_after.0;
+            let lasts = own.critical_since.map(|since| now.since(since));
+            !own.check.service_id.is_empty()
+                && !patience.is_zero()
+                && lasts.is_some_and(|lasts| lasts > patience.max(least))
+        });
+        overdue.map(|(id, own)| (own.check.service_id.clone(), id.clone())).collect()
+    }
+
+    /// Checks that are run by one of these programs, given by digest.
+    #[must_use]
+    pub fn run_by(&self, digests: &BTreeSet<String>) -> Vec<CheckId> {
+        let run_by = |own: &OwnCheck| own.facts.as_ref().is_some_and(|facts| digests.contains(&facts.digest));
+        self.checks.iter().filter(|(_, own)| run_by(own)).map(|(id, _)| id.clone()).collect()
+    }
+
+    /// What a check is, for who prepares it anew.
+    #[must_use]
+    pub fn definition_and_target(&self, id: &CheckId) -> Option<(CheckDefinition, Origin, Target)> {
+        self.checks.get(id).map(|own| (own.definition.clone(), own.origin, own.target.clone()))
+    }
+
+    /// Every check as it is, for who judges by them.
+    pub fn each_check(&self) -> impl Iterator<Item = &Check> {
+        self.checks.values().map(|own| &own.check)
     }
 
     /// Notes what program runs a check.

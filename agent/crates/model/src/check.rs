@@ -11,6 +11,20 @@ use crate::service::list_or_null;
 /// The identifier of the check that follows a node's gossip state.
 pub const SERF_HEALTH: &str = "serfHealth";
 
+/// How many bytes of a check's output are kept unless something else is configured.
+pub const DEFAULT_OUTPUT_LIMIT: usize = 4096;
+
+/// Cuts an output that a service reported itself to `limit` bytes, and says so.
+#[must_use]
+pub fn cut_output(mut output: String, limit: usize) -> String {
+    let total = output.len();
+    if total > limit {
+        output.truncate(output.floor_char_boundary(limit));
+        output.push_str(&format!(" ... (captured {limit} of {total} bytes)"));
+    }
+    output
+}
+
 /// What a check says of its target. The order is from good to bad.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

@@ -133,6 +133,8 @@ pub enum LocalRequest {
     Datacenters,
     /// Figures of the agent → [`LocalAnswer::Document`].
     Metrics,
+    /// What there is to run checks with, and how it did → [`LocalAnswer::Document`].
+    Plugins,
 }
 
 /// What the agent answers about itself.

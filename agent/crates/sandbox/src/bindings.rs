@@ -24,9 +24,11 @@ mod generated {
     });
 }
 
-pub(crate) use generated::lictor::plugin::{dns, exec, http, log, tcp, tls, types, udp};
+pub(crate) use generated::lictor::plugin::{dns, exec, http, http2, log, tcp, tls, types, udp};
 pub(crate) use generated::{HealthCheck, HealthCheckPre};
 
+/// The world of health checks.
+pub(crate) const WORLD: &str = "lictor:plugin/health-check@1";
 /// The name under which a health check exports what the host calls, whatever its minor version.
 pub(crate) const CHECKER: &str = "lictor:plugin/checker@1.";
 /// The same of an event handler.

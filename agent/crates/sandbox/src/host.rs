@@ -4,21 +4,21 @@
 //! nothing they do delays the agent.
 
 use std::collections::HashMap;
-use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use lictor_model::{Error, Result};
-use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::sync::OnceCell;
 use wasmtime::component::{HasSelf, Linker};
-use wasmtime::{Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
+use wasmtime::{Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
 
 use crate::bindings::HealthCheck;
 use crate::cache::Cache;
 use crate::config::{Limits, SandboxConfig};
+use crate::library::Source;
 use crate::loaded::Loaded;
 use crate::state::RunState;
+use crate::threads::Threads;
 use crate::ticker::Ticker;
 use crate::turns::Turns;
 use crate::wire::tls::Tls;
@@ -33,6 +33,15 @@ const SPARE: usize = 16;
 /// Core instances per run to make room for; a Rust component uses three.
 const CORE_INSTANCES: usize = 4;
 
+/// Slots of the pool that keep their pages for the next run of the same component.
+const WARM: u32 = 32;
+/// Bytes of a memory that are cleared by hand and kept, instead of being given back to the kernel
+/// and faulted in again by the next run. Only where the kernel says which pages those are: without
+/// that, clearing takes longer than giving back.
+const KEPT_MEMORY: usize = 256 << 10;
+/// The same of a table.
+const KEPT_TABLE: usize = 16 << 10;
+
 /// Components by digest; each is loaded once, by whoever comes first.
 pub(crate) type Shelf = Mutex<HashMap<String, Arc<OnceCell<Arc<Loaded>>>>>;
 
@@ -45,13 +54,13 @@ pub(crate) struct Host {
     pub(crate) turns: Turns,
     pub(crate) tls: Arc<Tls>,
     pub(crate) limits: Limits,
-    pub(crate) handle: Handle,
+    pub(crate) threads: Threads,
     pub(crate) shelf: Shelf,
-    /// Digests of files that were read before, by path, size and time of the last change.
-    pub(crate) files: Mutex<HashMap<PathBuf, (u64, SystemTime, String)>>,
+    /// The digests of what is loaded, by where it came from. A file that changes is not looked at
+    /// again before somebody asks for it.
+    pub(crate) known: Mutex<HashMap<Source, String>>,
     /// Compiling takes much memory: one at a time.
-    pub(crate) compiling: tokio::sync::Mutex<()>,
-    runtime: Mutex<Option<Runtime>>,
+    pub(crate) compiling: Arc<tokio::sync::Mutex<()>>,
 }
 
 fn failed(what: &str, error: &dyn std::fmt::Display) -> Error {
@@ -77,7 +86,12 @@ fn engine(config: &SandboxConfig) -> wasmtime::Result<Engine> {
         .max_tables_per_component(number(limits.instances))
         .max_memory_size(limits.memory)
         .table_elements(limits.table_elements)
-        .max_unused_warm_slots(16);
+        .max_unused_warm_slots(WARM)
+        .table_keep_resident(KEPT_TABLE)
+        .pagemap_scan(Enabled::Auto);
+    if PoolingAllocationConfig::is_pagemap_scan_available() {
+        pool.linear_memory_keep_resident(KEPT_MEMORY);
+    }
     let mut settings = Config::new();
     settings
         .allocation_strategy(InstanceAllocationStrategy::Pooling(pool))
@@ -103,12 +117,7 @@ impl Host {
         let engine = engine(config).map_err(|error| failed("engine", &error))?;
         let linker = linker(&engine).map_err(|error| failed("imports", &error))?;
         let ticker = Ticker::start(&engine).map_err(|error| failed("ticker", &error))?;
-        let runtime = Builder::new_multi_thread()
-            .worker_threads(config.threads.max(1))
-            .thread_name("guest")
-            .enable_all()
-            .build()
-            .map_err(|error| failed("threads", &error))?;
+        let threads = Threads::start(config.threads).map_err(|error| failed("threads", &error))?;
         Ok(Self {
             cache: Cache::open(config.cache_dir.as_deref(), &engine),
             engine,
@@ -117,29 +126,15 @@ impl Host {
             turns: Turns::new(config.concurrency, config.queue_wait),
             tls: Arc::default(),
             limits: config.limits,
-            handle: runtime.handle().clone(),
+            threads,
             shelf: Mutex::default(),
-            files: Mutex::default(),
-            compiling: tokio::sync::Mutex::default(),
-            runtime: Mutex::new(Some(runtime)),
+            known: Mutex::default(),
+            compiling: Arc::default(),
         })
     }
 
     /// Ends all runs, and the threads once they are done with what cannot be interrupted.
     pub(crate) async fn shutdown(&self, patience: Duration) {
-        let runtime = self.runtime.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(runtime) = runtime {
-            // Ending a runtime blocks, which only a thread for such work may do.
-            let _ = tokio::task::spawn_blocking(move || runtime.shutdown_timeout(patience)).await;
-        }
-    }
-}
-
-impl Drop for Host {
-    fn drop(&mut self) {
-        let runtime = self.runtime.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(runtime) = runtime {
-            runtime.shutdown_background();
-        }
+        self.threads.end(patience).await;
     }
 }

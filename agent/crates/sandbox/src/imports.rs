@@ -7,6 +7,7 @@
 mod dns;
 mod exec;
 mod http;
+mod http2;
 mod log;
 mod tcp;
 mod tls;

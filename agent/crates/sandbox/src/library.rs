@@ -6,7 +6,18 @@ use lictor_model::probe::{Origin, Program};
 use lictor_model::{Error, Result};
 
 /// The components that every agent carries, by file name.
-const BUILT_IN: [(&str, &[u8]); 4] = [
+const BUILT_IN: [(&str, &[u8]); 6] = [
+    (
+        "grpc_check.wasm",
+        include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../plugins/grpc_check/grpc_check.wasm")),
+    ),
+    (
+        "h2ping_check.wasm",
+        include_bytes!(concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/../../../plugins/h2ping_check/h2ping_check.wasm"
+        )),
+    ),
     (
         "http_check.wasm",
         include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../plugins/http_check/http_check.wasm")),
@@ -29,12 +40,22 @@ const BUILT_IN: [(&str, &[u8]); 4] = [
 ];
 
 /// A component that was found.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Source {
-    /// In the agent itself.
-    BuiltIn(&'static [u8]),
+    /// In the agent itself, under this name.
+    BuiltIn(&'static str),
     /// On disk.
     File(PathBuf),
+}
+
+/// The names of what is built in.
+pub(crate) fn built_in() -> impl Iterator<Item = &'static str> {
+    BUILT_IN.iter().map(|(file, _)| *file)
+}
+
+/// A component that is built in; nothing for a name that none has.
+pub(crate) fn built_in_bytes(name: &str) -> &'static [u8] {
+    BUILT_IN.iter().find(|(file, _)| *file == name).map_or(&[], |(_, bytes)| bytes)
 }
 
 /// Finds the component that a program names, and the name to call it by.
@@ -57,8 +78,8 @@ pub(crate) fn find(plugin_dir: Option<&Path>, program: &Program) -> Result<(Stri
     // What is built in cannot be replaced by a file of the same name: definitions mean it.
     let built_in =
         BUILT_IN.iter().find(|(file, _)| *file == name || file.strip_suffix(".wasm") == Some(name));
-    if let Some((file, bytes)) = built_in {
-        return Ok(((*file).to_owned(), Source::BuiltIn(bytes)));
+    if let Some((file, _)) = built_in {
+        return Ok(((*file).to_owned(), Source::BuiltIn(file)));
     }
     if let Some(path) = plugin_dir.map(|directory| directory.join(name)).filter(|path| path.is_file()) {
         return Ok((name.to_owned(), Source::File(path)));
@@ -70,19 +91,23 @@ pub(crate) fn find(plugin_dir: Option<&Path>, program: &Program) -> Result<(Stri
 const LISTED: usize = 20;
 
 fn missing(plugin_dir: Option<&Path>, name: &str) -> String {
-    let built_in: Vec<&str> = BUILT_IN.iter().map(|(file, _)| *file).collect();
+    let built_in: Vec<&str> = built_in().collect();
     let there = match plugin_dir {
         None => "plugin_dir is not set".to_owned(),
         Some(directory) => match list(directory) {
             Err(error) => format!("plugin_dir {} cannot be read: {error}", directory.display()),
             Ok(files) if files.is_empty() => format!("plugin_dir {} has none", directory.display()),
-            Ok(files) => format!("plugin_dir {} has {}", directory.display(), files.join(", ")),
+            Ok(mut files) => {
+                files.truncate(LISTED);
+                format!("plugin_dir {} has {}", directory.display(), files.join(", "))
+            }
         },
     };
     format!("there is no plugin {name:?}; built in are {}; {there}", built_in.join(", "))
 }
 
-fn list(directory: &Path) -> std::io::Result<Vec<String>> {
+/// The components in a folder, in the order of their names.
+pub(crate) fn list(directory: &Path) -> std::io::Result<Vec<String>> {
     let mut files = Vec::new();
     for entry in std::fs::read_dir(directory)? {
         let name = entry?.file_name().to_string_lossy().into_owned();
@@ -91,7 +116,6 @@ fn list(directory: &Path) -> std::io::Result<Vec<String>> {
         }
     }
     files.sort();
-    files.truncate(LISTED);
     Ok(files)
 }
 
@@ -120,7 +144,7 @@ mod tests {
         std::fs::write(directory.path().join("mine.wasm"), b"x").unwrap();
         let complaint = find(Some(directory.path()), &program("nosuch", Origin::Api)).unwrap_err().message;
         assert!(complaint.contains("no plugin \"nosuch\""), "{complaint}");
-        assert!(complaint.contains("built in are http_check.wasm"), "{complaint}");
+        assert!(complaint.contains("built in are grpc_check.wasm"), "{complaint}");
         assert!(complaint.contains("has mine.wasm"), "{complaint}");
     }
 

@@ -1,11 +1,13 @@
 //! From bytes to a component that is ready to run, once per component.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use lictor_model::{Error, Result};
 use lictor_sys::file;
 use sha2::{Digest, Sha256};
+use tokio::time::Instant;
 use wasmtime::component::Component;
 
 use crate::bindings::types::Descriptor;
@@ -13,7 +15,7 @@ use crate::bindings::{CHECKER, HANDLER, HealthCheckPre};
 use crate::cache::hex;
 use crate::figures::Figures;
 use crate::host::Host;
-use crate::library::Source;
+use crate::library::{self, Source};
 use crate::needs::Need;
 use crate::run;
 use crate::schema::Schema;
@@ -34,6 +36,16 @@ pub(crate) struct Loaded {
     pub(crate) schema: Schema,
     pub(crate) needs: Vec<Need>,
     pub(crate) figures: Figures,
+    /// One line for people.
+    pub(crate) summary: String,
+    /// The schema as the plugin wrote it.
+    pub(crate) schema_text: String,
+    /// It is the agent's own.
+    pub(crate) built_in: bool,
+    /// Bytes of the component.
+    pub(crate) size: usize,
+    /// How long it took to compile it, or to take it from the cache.
+    pub(crate) compile_time: Duration,
 }
 
 fn refuse(file: &str, what: impl std::fmt::Display) -> Error {
@@ -42,75 +54,112 @@ fn refuse(file: &str, what: impl std::fmt::Display) -> Error {
 
 /// Loads a component, or finds it loaded.
 pub(crate) async fn load(host: &Arc<Host>, file: &str, source: Source) -> Result<Arc<Loaded>> {
-    let (digest, bytes) = identify(host, file, source.clone()).await?;
+    let known = host.known.lock().unwrap_or_else(PoisonError::into_inner).get(&source).cloned();
+    if let Some(digest) = known {
+        let shelf = host.shelf.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(loaded) = shelf.get(&digest).and_then(|slot| slot.get()) {
+            return Ok(Arc::clone(loaded));
+        }
+    }
+    let (digest, bytes) = read(host, file, source.clone()).await?;
+    put(host, file, source, digest, bytes).await
+}
+
+/// Loads a component that has been read, and notes that this is what its source has.
+async fn put(
+    host: &Arc<Host>,
+    file: &str,
+    source: Source,
+    digest: String,
+    bytes: Arc<[u8]>,
+) -> Result<Arc<Loaded>> {
     let slot = {
         let mut shelf = host.shelf.lock().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(shelf.entry(digest.clone()).or_default())
     };
+    let built_in = matches!(source, Source::BuiltIn(_));
     let loaded = slot.get_or_try_init(|| async {
-        let component = match bytes {
-            Some(bytes) => compile(host, file, &digest, bytes).await?,
-            // The digest was known from before but loading failed then: once more, from the start.
-            None => match read(host, file, source).await? {
-                (found, bytes) if found == digest => compile(host, file, &digest, bytes).await?,
-                _ => return Err(refuse(file, "the file changes while it is read")),
-            },
-        };
-        finish(host, file, digest, &component).await.map(Arc::new)
+        let size = bytes.len();
+        let started = Instant::now();
+        let component = compile(host, file, &digest, bytes).await?;
+        let compile_time = started.elapsed();
+        let loaded = finish(host, file, digest.clone(), &component).await?;
+        Ok::<_, Error>(Arc::new(Loaded { built_in, size, compile_time, ..loaded }))
     });
-    loaded.await.cloned()
+    let loaded = loaded.await.cloned()?;
+    // Only what could be loaded: a file that is broken is read again until it is not.
+    host.known.lock().unwrap_or_else(PoisonError::into_inner).insert(source, digest);
+    Ok(loaded)
 }
 
-/// The digest of a component, and its bytes if they had to be read for it.
-async fn identify(host: &Arc<Host>, file: &str, source: Source) -> Result<(String, Option<Arc<[u8]>>)> {
-    let Source::File(path) = &source else {
-        return read(host, file, source).await.map(|(digest, bytes)| (digest, Some(bytes)));
-    };
-    let metadata = std::fs::metadata(path).map_err(|error| refuse(file, error))?;
-    let stamp = (metadata.len(), metadata.modified().map_err(|error| refuse(file, error))?);
-    if metadata.len() > host.limits.component_size {
-        return Err(refuse(file, format_args!("larger than {} MiB", host.limits.component_size >> 20)));
+/// Reads the files again whose components are loaded. Returns the digests that were replaced; a
+/// file that is gone or broken now leaves what was loaded from it before.
+pub(crate) async fn refresh(host: &Arc<Host>) -> BTreeSet<String> {
+    let known = host.known.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    let mut replaced = BTreeSet::new();
+    for (source, digest) in known {
+        let Source::File(path) = &source else { continue };
+        let file = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let renewed = match read(host, &file, source.clone()).await {
+            Ok((new, _)) if new == digest => continue,
+            Ok((new, bytes)) => put(host, &file, source, new, bytes).await.map(drop),
+            Err(error) => Err(error),
+        };
+        match renewed {
+            Ok(()) => drop(replaced.insert(digest)),
+            Err(error) => {
+                tracing::error!("{}; its checks go on with what was loaded from it before", error.message);
+            }
+        }
     }
-    let known = {
-        let files = host.files.lock().unwrap_or_else(PoisonError::into_inner);
-        files.get(path).filter(|(size, time, _)| (*size, *time) == stamp).map(|(_, _, digest)| digest.clone())
-    };
-    if let Some(digest) = known {
-        return Ok((digest, None));
-    }
-    let path = path.clone();
-    let (digest, bytes) = read(host, file, source).await?;
-    let mut files = host.files.lock().unwrap_or_else(PoisonError::into_inner);
-    files.insert(path, (stamp.0, stamp.1, digest.clone()));
-    Ok((digest, Some(bytes)))
+    replaced
+}
+
+/// Lets go of components from files that no check uses.
+pub(crate) fn evict(host: &Host) {
+    let mut shelf = host.shelf.lock().unwrap_or_else(PoisonError::into_inner);
+    shelf.retain(|_, slot| match slot.get() {
+        Some(loaded) => loaded.built_in || Arc::strong_count(loaded) > 1,
+        // Somebody is loading it, or could not.
+        None => Arc::strong_count(slot) > 1,
+    });
+    let mut known = host.known.lock().unwrap_or_else(PoisonError::into_inner);
+    known.retain(|_, digest| shelf.contains_key(digest));
 }
 
 async fn read(host: &Host, file: &str, source: Source) -> Result<(String, Arc<[u8]>)> {
     let limit = host.limits.component_size;
-    let work = host.handle.spawn_blocking(move || {
+    let work = host.threads.spawn_blocking(move || {
         let bytes: Arc<[u8]> = match source {
-            Source::BuiltIn(bytes) => bytes.into(),
+            Source::BuiltIn(name) => library::built_in_bytes(name).into(),
+            Source::File(path) if std::fs::metadata(&path)?.len() > limit => {
+                let message = format!("larger than {} MiB", limit >> 20);
+                return Err(std::io::Error::new(std::io::ErrorKind::FileTooLarge, message));
+            }
             Source::File(path) => file::read_bounded(&path, limit)?.into(),
         };
         Ok::<_, std::io::Error>((hex(&Sha256::digest(&bytes)), bytes))
-    });
+    })?;
     work.await.map_err(|_| Error::stopping())?.map_err(|error| refuse(file, error))
 }
 
 /// The component from the cache, or else compiled.
 async fn compile(host: &Arc<Host>, file: &str, digest: &str, bytes: Arc<[u8]>) -> Result<Component> {
     check_magic(file, &bytes)?;
-    let _one_at_a_time = host.compiling.lock().await;
+    let limit = host.limits.compile_time;
+    let turn = tokio::time::timeout(limit, Arc::clone(&host.compiling).lock_owned());
+    let turn = turn.await.map_err(|_| refuse(file, "waits too long for others to be compiled"))?;
     let (theirs, key) = (Arc::clone(host), digest.to_owned());
-    let work = host.handle.spawn_blocking(move || {
+    let work = host.threads.spawn_blocking(move || {
+        // It goes on when nobody waits for it any more, and is to be the only one even then.
+        let _turn = turn;
         if let Some(component) = theirs.cache.load(&theirs.engine, &key) {
             return Ok(component);
         }
         let component = Component::new(&theirs.engine, &bytes)?;
         theirs.cache.store(&key, &component);
         Ok(component)
-    });
-    let limit = host.limits.compile_time;
+    })?;
     let compiled: wasmtime::Result<Component> = tokio::time::timeout(limit, work)
         .await
         .map_err(|_| refuse(file, format_args!("compiling takes longer than {limit:?}")))?
@@ -188,5 +237,10 @@ fn understand(
         digest,
         schema,
         needs,
+        summary: descriptor.summary,
+        schema_text: descriptor.config_schema,
+        built_in: false,
+        size: 0,
+        compile_time: Duration::ZERO,
     })
 }

@@ -6,10 +6,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use lictor_model::probe::{Blindness, Finding, Origin, Probe, ProbeFacts, Program, Target};
-use lictor_model::{Error, Result};
+use lictor_model::{Code, Error, Result};
 use serde_json::{Map, Value};
 use tokio::sync::Semaphore;
-use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use crate::bindings::types;
@@ -52,7 +51,8 @@ pub(crate) fn prepare(
         Value::Object(object) => object,
         _ => return Err(Error::invalid("check config: must be an object")),
     };
-    loaded.schema.validate(config, file).map_err(|error| Error::invalid(format!("check config: {error}")))?;
+    let refuse = |complaints: Vec<String>| Error::invalid(format!("check config: {}", complaints.join("; ")));
+    loaded.schema.validate(config, file).map_err(refuse)?;
     let mut grants = Grants::default();
     for (door, text) in loaded.needs.iter().flat_map(|need| need.fill(config, target)) {
         grants.add_literal(door, &text);
@@ -130,15 +130,6 @@ impl Prepared {
     }
 }
 
-/// Ends a run whose caller has lost interest.
-struct AbortOnDrop<T>(JoinHandle<T>);
-
-impl<T> Drop for AbortOnDrop<T> {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
-}
-
 #[async_trait]
 impl Probe for SandboxedProbe {
     fn facts(&self) -> &ProbeFacts {
@@ -147,12 +138,10 @@ impl Probe for SandboxedProbe {
 
     async fn run(&self, timeout: Duration) -> Finding {
         let prepared = Arc::clone(&self.prepared);
-        let task = self.prepared.host.handle.spawn(async move { prepared.run(timeout).await });
-        let mut task = AbortOnDrop(task);
-        (&mut task.0).await.unwrap_or_else(|error| {
-            let message =
-                if error.is_cancelled() { "the agent is shutting down" } else { "the sandbox failed" };
-            Finding::Unknown { reason: Blindness::Host, message: message.to_owned() }
-        })
+        match self.prepared.host.threads.run(async move { prepared.run(timeout).await }).await {
+            Ok(finding) => finding,
+            Err(error) if error.code == Code::Overloaded => Finding::Late,
+            Err(error) => Finding::Unknown { reason: Blindness::Host, message: error.message },
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! The door: a [`Sandbox`] prepares programs and can be shut down.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
@@ -12,6 +13,8 @@ use tokio::sync::OnceCell;
 use crate::config::SandboxConfig;
 use crate::figures::PluginFigures;
 use crate::host::Host;
+use crate::inventory::{PluginDescription, PluginEntry};
+use crate::library::Source;
 use crate::{library, loaded, probe};
 
 /// How long what cannot be interrupted, such as compiling, may hold up the end.
@@ -55,6 +58,51 @@ impl Sandbox {
         figures
     }
 
+    /// Looks at the files of loaded components again. Returns the digests of those that were
+    /// replaced: probes with them are to be prepared anew.
+    pub async fn refresh(&self) -> BTreeSet<String> {
+        match self.host.get() {
+            Some(host) => loaded::refresh(host).await,
+            None => BTreeSet::new(),
+        }
+    }
+
+    /// Lets go of components from files that no probe uses any more.
+    pub fn evict(&self) {
+        if let Some(host) = self.host.get() {
+            loaded::evict(host);
+        }
+    }
+
+    /// What there is: everything built in, and the files of `plugin_dir`. A file that no check has
+    /// used yet is only named: to say more it would have to be compiled.
+    ///
+    /// # Errors
+    /// If the sandbox does not start.
+    pub async fn inventory(&self) -> Result<Vec<PluginEntry>> {
+        let host = Arc::clone(self.host().await?);
+        let mut entries = Vec::new();
+        for name in library::built_in() {
+            let (theirs, source) = (Arc::clone(&host), Source::BuiltIn(name));
+            // Over there, as for a check: it takes long the first time.
+            let work = host.threads.spawn(async move { loaded::load(&theirs, name, source).await })?;
+            let loaded = work.await.map_err(|_| Error::stopping())??;
+            entries.push(PluginEntry { file: name.to_owned(), loaded: Some(PluginDescription::of(&loaded)) });
+        }
+        let Some(directory) = &self.config.plugin_dir else { return Ok(entries) };
+        let files = library::list(directory)
+            .map_err(|error| Error::failed(format!("plugin_dir {}: {error}", directory.display())))?;
+        for file in files {
+            let source = Source::File(directory.join(&file));
+            let digest = host.known.lock().unwrap_or_else(PoisonError::into_inner).get(&source).cloned();
+            let shelf = host.shelf.lock().unwrap_or_else(PoisonError::into_inner);
+            let slot = digest.and_then(|digest| shelf.get(&digest).cloned());
+            let loaded = slot.and_then(|slot| slot.get().map(|loaded| PluginDescription::of(loaded)));
+            entries.push(PluginEntry { file, loaded });
+        }
+        Ok(entries)
+    }
+
     /// Ends all runs and the threads that run them. Probes that are run later answer that the
     /// agent is shutting down.
     pub async fn shutdown(&self) {
@@ -73,7 +121,7 @@ impl CheckRunner for Sandbox {
         // Loading goes on over there even if the caller goes away: the next one will want it.
         let work = {
             let (host, file) = (Arc::clone(&host), file.clone());
-            host.handle.clone().spawn(async move { loaded::load(&host, &file, source).await })
+            Arc::clone(&host).threads.spawn(async move { loaded::load(&host, &file, source).await })?
         };
         let loaded = work.await.map_err(|_| Error::stopping())??;
         let probe = probe::prepare(host, loaded, &file, program, target, &self.config)?;

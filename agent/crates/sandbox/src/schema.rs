@@ -98,27 +98,29 @@ impl Schema {
         Ok(())
     }
 
-    /// Checks a configuration; the complaint names the field and `plugin`.
-    pub(crate) fn validate(&self, config: &Map<String, Value>, plugin: &str) -> Result<(), String> {
-        self.object(config, "", plugin)
+    /// Checks a configuration; each complaint names its field and `plugin`.
+    pub(crate) fn validate(&self, config: &Map<String, Value>, plugin: &str) -> Result<(), Vec<String>> {
+        let mut complaints = Complaints { plugin, found: Vec::new() };
+        self.object(config, "", &mut complaints);
+        if complaints.found.is_empty() { Ok(()) } else { Err(complaints.found) }
     }
 
-    fn object(&self, object: &Map<String, Value>, path: &str, plugin: &str) -> Result<(), String> {
-        if let Some(missing) = self.required.iter().find(|name| !object.contains_key(*name)) {
-            return Err(format!("field {:?} is required by {plugin}", join(path, missing)));
+    fn object(&self, object: &Map<String, Value>, path: &str, complaints: &mut Complaints<'_>) {
+        let plugin = complaints.plugin;
+        for missing in self.required.iter().filter(|name| !object.contains_key(*name)) {
+            complaints.add(format!("field {:?} is required by {plugin}", join(path, missing)));
         }
         for (name, value) in object {
             let path = join(path, name);
             match (self.properties.get(name), &self.others) {
-                (Some(part), _) => part.value(value, &path, plugin)?,
-                (None, Others::Like(part)) => part.value(value, &path, plugin)?,
+                (Some(part), _) => part.value(value, &path, complaints),
+                (None, Others::Like(part)) => part.value(value, &path, complaints),
                 (None, Others::Any) => {}
                 (None, Others::None) => {
-                    return Err(format!("field {path:?} is not known to {plugin}{}", self.known()));
+                    complaints.add(format!("field {path:?} is not known to {plugin}{}", self.known()));
                 }
             }
         }
-        Ok(())
     }
 
     fn known(&self) -> String {
@@ -129,42 +131,64 @@ impl Schema {
         format!(", which knows {}", names.join(", "))
     }
 
-    fn value(&self, value: &Value, path: &str, plugin: &str) -> Result<(), String> {
-        let refuse = |what: String| Err(format!("field {path:?} must {what} for {plugin}"));
+    fn value(&self, value: &Value, path: &str, complaints: &mut Complaints<'_>) {
+        if let Some(what) = self.unmet(value) {
+            complaints.add(format!("field {path:?} must {what} for {}", complaints.plugin));
+            return;
+        }
+        match value {
+            Value::Array(items) => {
+                if let Some(part) = &self.items {
+                    for (position, item) in items.iter().enumerate() {
+                        part.value(item, &format!("{path}[{position}]"), complaints);
+                    }
+                }
+            }
+            Value::Object(object) => self.object(object, path, complaints),
+            _ => {}
+        }
+    }
+
+    /// What a value must do that it does not, leaving out what is inside of it.
+    fn unmet(&self, value: &Value) -> Option<String> {
         if !self.kinds.is_empty() && !self.kinds.iter().any(|kind| is_kind(value, kind)) {
-            return refuse(format!("be of type {}", self.kinds.join(" or ")));
+            return Some(format!("be of type {}", self.kinds.join(" or ")));
         }
         if !self.one_of.is_empty() && !self.one_of.contains(value) {
             let words: Vec<String> = self.one_of.iter().map(Value::to_string).collect();
-            return refuse(format!("be one of {}", words.join(", ")));
+            return Some(format!("be one of {}", words.join(", ")));
         }
         match value {
             Value::Number(number) => {
                 let number = number.as_f64().unwrap_or_default();
-                if let Some(minimum) = self.minimum.filter(|minimum| number < *minimum) {
-                    return refuse(format!("be at least {minimum}"));
-                }
-                if let Some(maximum) = self.maximum.filter(|maximum| number > *maximum) {
-                    return refuse(format!("be at most {maximum}"));
-                }
+                let low = self.minimum.filter(|minimum| number < *minimum);
+                let high = self.maximum.filter(|maximum| number > *maximum);
+                let low = low.map(|minimum| format!("be at least {minimum}"));
+                low.or_else(|| high.map(|maximum| format!("be at most {maximum}")))
             }
             Value::String(text) if !self.lengths.holds(text.chars().count()) => {
-                return refuse(describe(self.lengths, "characters"));
+                Some(describe(self.lengths, "characters"))
             }
-            Value::Array(items) => {
-                if !self.counts.holds(items.len()) {
-                    return refuse(describe(self.counts, "items"));
-                }
-                if let Some(part) = &self.items {
-                    for (position, item) in items.iter().enumerate() {
-                        part.value(item, &format!("{path}[{position}]"), plugin)?;
-                    }
-                }
-            }
-            Value::Object(object) => self.object(object, path, plugin)?,
-            _ => {}
+            Value::Array(items) if !self.counts.holds(items.len()) => Some(describe(self.counts, "items")),
+            _ => None,
         }
-        Ok(())
+    }
+}
+
+/// How many complaints about one configuration are made.
+const MAX_COMPLAINTS: usize = 20;
+
+/// What is wrong with a configuration.
+struct Complaints<'a> {
+    plugin: &'a str,
+    found: Vec<String>,
+}
+
+impl Complaints<'_> {
+    fn add(&mut self, complaint: String) {
+        if self.found.len() < MAX_COMPLAINTS {
+            self.found.push(complaint);
+        }
     }
 }
 
@@ -220,13 +244,24 @@ mod tests {
                 "header": {"type": "object", "additionalProperties": {"type": "array", "items": {"type": "string"}}},
             },
         });
-        Schema::parse(&schema.to_string()).unwrap().validate(config.as_object().unwrap(), "x.wasm")
+        let schema = Schema::parse(&schema.to_string()).unwrap();
+        schema.validate(config.as_object().unwrap(), "x.wasm").map_err(|complaints| complaints.join("; "))
     }
 
     #[test]
     fn what_fits_is_accepted() {
         let config = json!({"url": "u", "code": 200, "method": "GET", "header": {"a": ["b"]}});
         assert_eq!(check(&config), Ok(()));
+    }
+
+    #[test]
+    fn all_complaints_are_made_at_once() {
+        assert_eq!(
+            check(&json!({"code": 9, "header": {"a": [1, "b", 2]}})).unwrap_err(),
+            "field \"url\" is required by x.wasm; field \"code\" must be at least 100 for x.wasm; \
+             field \"header.a[0]\" must be of type string for x.wasm; \
+             field \"header.a[2]\" must be of type string for x.wasm"
+        );
     }
 
     #[test]

@@ -13,6 +13,7 @@ use wasmtime_wasi::sockets::SocketAddrUse;
 use wasmtime_wasi::{WasiCtx, WasiCtxBuilder};
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks};
 
+use crate::bindings::http::Version;
 use crate::bindings::types::{Misbehaviour, ProbeError, TlsOptions};
 use crate::grants::Door;
 use crate::wire::{self, Leash};
@@ -82,7 +83,7 @@ async fn send(leash: Leash, mut request: http::Request<WasiBody>) -> Answer {
     let url = Url::parse(&request.uri().to_string()).map_err(|_| Error::HttpRequestUriInvalid)?;
     let options = TlsOptions { verify: true, server_name: None };
     let mut timings = wire::no_timings();
-    let opened = wire::http::open(&leash, &url, false, &options, &mut timings).await;
+    let opened = wire::http::open(&leash, &url, false, Version::Http1, &options, &mut timings).await;
     let (stream, _) = opened.map_err(translate)?;
     let target = request.uri().path_and_query().map_or("/", |path| path.as_str()).to_owned();
     *request.uri_mut() = target.parse().map_err(|_| Error::HttpRequestUriInvalid)?;

@@ -8,6 +8,7 @@ pub(crate) mod deadline;
 pub(crate) mod exec;
 pub(crate) mod fault;
 pub(crate) mod http;
+pub(crate) mod http2;
 pub(crate) mod tls;
 
 use std::net::{IpAddr, SocketAddr};

@@ -2,6 +2,7 @@
 
 mod common;
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
@@ -46,7 +47,7 @@ async fn what_is_no_health_check_is_refused_with_the_reason() {
         ("empty.wasm", "plugin empty.wasm: is not a health check: it exports nothing"),
         ("torn.wasm", "plugin torn.wasm: is not a valid component"),
         ("handler.wasm", "plugin handler.wasm: is an event handler, not a health check"),
-        ("missing.wasm", "there is no plugin \"missing.wasm\"; built in are http_check.wasm, "),
+        ("missing.wasm", "there is no plugin \"missing.wasm\"; built in are grpc_check.wasm, "),
     ] {
         let refused = refusal(&sandbox, &program(name, json!({}))).await;
         assert!(refused.starts_with(complaint), "{refused}");
@@ -98,4 +99,60 @@ async fn an_idle_sandbox_has_nothing_to_show_or_end() {
     let sandbox = Sandbox::new(config());
     assert!(sandbox.figures().is_empty());
     sandbox.shutdown().await;
+}
+
+/// The same component with other bytes: a custom section at its end, which means nothing.
+fn with_mark(component: &[u8], mark: u8) -> Vec<u8> {
+    [component, &[0, 2, 1, mark]].concat()
+}
+
+#[tokio::test]
+async fn a_changed_file_is_taken_up_by_a_refresh_and_by_nothing_else() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("mine.wasm");
+    let whole = fs::read(fixtures().join("hostile.wasm")).unwrap();
+    fs::write(&path, with_mark(&whole, b'a')).unwrap();
+    let sandbox = Sandbox::new(SandboxConfig { plugin_dir: Some(directory.path().to_owned()), ..config() });
+    let mine = async || prepare(&sandbox, "mine.wasm", json!({"mode": "none"})).await;
+    let first = mine().await;
+    let digest = first.facts().digest.clone();
+
+    fs::write(&path, with_mark(&whole, b'b')).unwrap();
+    assert_eq!(mine().await.facts().digest, digest);
+    assert_eq!(sandbox.refresh().await, BTreeSet::from([digest.clone()]));
+    let second = mine().await;
+    assert_ne!(second.facts().digest, digest);
+    assert!(sandbox.refresh().await.is_empty(), "nothing has changed since");
+
+    // What is broken now is not used, and what was loaded before goes on.
+    fs::write(&path, b"broken").unwrap();
+    assert!(sandbox.refresh().await.is_empty());
+    assert_eq!(mine().await.facts().digest, second.facts().digest);
+
+    let loaded = || sandbox.figures().iter().filter(|figures| figures.plugin == "hostile").count();
+    assert_eq!(loaded(), 2);
+    drop(first);
+    sandbox.evict();
+    assert_eq!(loaded(), 1, "only what a check uses is kept");
+    drop(second);
+    sandbox.evict();
+    assert_eq!(loaded(), 0);
+    // Nobody uses it any more: whoever wants it gets what is there.
+    assert!(
+        refusal(&sandbox, &program("mine.wasm", json!({}))).await.contains("is not a WebAssembly component")
+    );
+}
+
+#[tokio::test]
+async fn the_inventory_names_everything_and_describes_what_is_loaded() {
+    let sandbox = Sandbox::new(config());
+    let _probe = prepare(&sandbox, "hostile.wasm", json!({"mode": "none"})).await;
+    let entries = sandbox.inventory().await.unwrap();
+    let described = |file: &str| {
+        let entry = entries.iter().find(|entry| entry.file == file).unwrap();
+        entry.loaded.as_ref().map(|plugin| (plugin.name.clone(), plugin.built_in))
+    };
+    assert_eq!(described("grpc_check.wasm"), Some(("grpc_check".to_owned(), true)));
+    assert_eq!(described("hostile.wasm"), Some(("hostile".to_owned(), false)));
+    assert_eq!(described("handler.wasm"), None);
 }

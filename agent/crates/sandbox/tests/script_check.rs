@@ -81,3 +81,17 @@ async fn who_may_name_commands_is_the_operators_choice() {
         }
     }
 }
+
+#[tokio::test]
+async fn a_command_sees_no_more_of_the_environment_than_scripts_need() {
+    // Tests are run with variables of cargo's own, which stand for an operator's secrets here.
+    assert!(std::env::var_os("CARGO_MANIFEST_DIR").is_some());
+    let sandbox = sandbox(ExecPolicy::Anyone);
+    let seen =
+        verdict(script(&sandbox, json!({"args": ["/usr/bin/env"]})).await.run(SECOND * 5).await).summary;
+    let names: Vec<&str> = seen.lines().filter_map(|line| Some(line.split_once('=')?.0)).collect();
+    assert!(names.contains(&"PATH"), "{seen}");
+    let permitted =
+        |name: &&str| ["PATH", "HOME", "LANG", "TZ", "TMPDIR"].contains(name) || name.starts_with("LC_");
+    assert!(names.iter().all(permitted), "{seen}");
+}

@@ -19,6 +19,21 @@ impl Moment {
     pub fn since(self, earlier: Self) -> Duration {
         self.0.saturating_sub(earlier.0)
     }
+
+    /// The last moment up to this one that is a multiple of `grain` after the origin.
+    #[must_use]
+    pub fn rounded_down(self, grain: Duration) -> Self {
+        let over = self.0.as_nanos() % grain.as_nanos().max(1);
+        Self(self.0.saturating_sub(Duration::from_nanos(u64::try_from(over).unwrap_or(0))))
+    }
+
+    /// The first moment from this one on that is a multiple of `grain` after the origin.
+    #[must_use]
+    pub fn rounded_up(self, grain: Duration) -> Self {
+        let grain = grain.as_nanos().max(1);
+        let missing = (grain - self.0.as_nanos() % grain) % grain;
+        self + Duration::from_nanos(u64::try_from(missing).unwrap_or(u64::MAX))
+    }
 }
 
 impl std::ops::Add<Duration> for Moment {
@@ -101,5 +116,19 @@ impl Clock for ManualClock {
 
     fn unix_millis(&self) -> u64 {
         u64::try_from(self.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn moments_are_rounded_to_multiples_of_a_grain() {
+        let (grain, at) = (Duration::from_millis(20), |millis| Moment(Duration::from_millis(millis)));
+        for (exact, down, up) in [(0, 0, 0), (1, 0, 20), (20, 20, 20), (39, 20, 40)] {
+            assert_eq!((at(exact).rounded_down(grain), at(exact).rounded_up(grain)), (at(down), at(up)));
+        }
+        assert_eq!(at(7).rounded_up(Duration::ZERO), at(7));
     }
 }

@@ -1,4 +1,4 @@
-use hickory_proto::rr::RecordType;
+use hickory_server::proto::rr::RecordType;
 use tokio::net::{TcpListener, UdpSocket};
 use tokio::task::JoinSet;
 

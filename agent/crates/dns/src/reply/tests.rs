@@ -1,7 +1,7 @@
 use std::net::Ipv4Addr;
 
-use hickory_proto::op::{Edns, Message, Query};
-use hickory_proto::rr::rdata::{SRV, TXT};
+use hickory_server::proto::op::{Edns, Message, Query};
+use hickory_server::proto::rr::rdata::{SRV, TXT};
 
 use super::*;
 use crate::message::{Received, receive};

@@ -1,5 +1,5 @@
-use hickory_proto::op::{Message, ResponseCode};
-use hickory_proto::rr::RecordType;
+use hickory_server::proto::op::{Message, ResponseCode};
+use hickory_server::proto::rr::RecordType;
 use lictor_sys::clock::SystemClock;
 
 use super::*;

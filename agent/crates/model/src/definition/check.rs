@@ -52,6 +52,8 @@ pub struct CheckDefinition {
     /// Do not follow redirects.
     #[serde(rename = "disableredirects")]
     pub disable_redirects: bool,
+    /// What the answer must look like beyond the usual, as `http_check` describes it.
+    pub expect: Value,
     /// Kind: connect to this host and port.
     pub tcp: String,
     /// Speak TLS after connecting.

@@ -45,7 +45,7 @@ const SERVICE_KEYS: [&str; 12] = [
     "token",
 ];
 
-const CHECK_KEYS: [&str; 42] = [
+const CHECK_KEYS: [&str; 43] = [
     "id",
     "checkid",
     "name",
@@ -63,6 +63,7 @@ const CHECK_KEYS: [&str; 42] = [
     "method",
     "body",
     "disableredirects",
+    "expect",
     "tcp",
     "tcpusetls",
     "udp",

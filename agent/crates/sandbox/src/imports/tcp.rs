@@ -31,7 +31,7 @@ async fn connect(leash: &Leash, request: Request) -> Result<Response, ProbeError
     let mut stream: Box<dyn Stream> = Box::new(link.stream);
     if let Some(options) = &request.tls {
         let handshaken = Instant::now();
-        let handshake = leash.tls.handshake(stream, &host, options);
+        let handshake = leash.tls.handshake(stream, &host, options, false);
         stream = Box::new(leash.deadline.limit("shaking hands", handshake).await?);
         timings.tls = micros(handshaken.elapsed());
     }

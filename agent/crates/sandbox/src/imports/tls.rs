@@ -32,7 +32,7 @@ async fn inspect(leash: &Leash, request: Request) -> Result<Response, ProbeError
     let reach = leash.grants.check(Door::Tls, &host, port).map_err(ProbeError::Denied)?;
     let link = leash.connect(&host, port, reach, &mut timings).await?;
     let handshaken = Instant::now();
-    let handshake = leash.tls.handshake(link.stream, &host, &request.tls);
+    let handshake = leash.tls.handshake(link.stream, &host, &request.tls, false);
     let stream = leash.deadline.limit("shaking hands", handshake).await?;
     timings.tls = micros(handshaken.elapsed());
     timings.total = micros(started.elapsed());

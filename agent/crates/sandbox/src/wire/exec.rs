@@ -1,10 +1,12 @@
 //! Commands on the agent's machine, for as long as their run and no longer.
 //!
 //! A command is a process group of its own, which is killed as a whole when the time is over or
-//! nobody wants the answer any more. It sees the agent's environment, as operators expect of
-//! scripts; a plugin cannot add to it, because that could turn one command into another.
+//! nobody wants the answer any more. Of the agent's environment it sees what scripts need to find
+//! programs and to speak to people, and nothing that could be a secret; a plugin cannot add to it,
+//! because that could turn one command into another.
 
 use std::collections::VecDeque;
+use std::ffi::OsStr;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::process::Stdio;
@@ -20,6 +22,13 @@ use super::fault::{local_failure, target};
 use super::{Leash, micros};
 use crate::bindings::exec::{Request, Response};
 use crate::bindings::types::{Misbehaviour, ProbeError};
+
+/// Whether a command sees this variable of the agent's environment.
+fn is_passed_on(name: &OsStr) -> bool {
+    name.to_str().is_some_and(|name| {
+        matches!(name, "PATH" | "HOME" | "LANG" | "TZ" | "TMPDIR") || name.starts_with("LC_")
+    })
+}
 
 /// A process group that must not outlive its run.
 struct Group(Option<Pid>);
@@ -76,6 +85,8 @@ fn spawn(args: &[String]) -> io::Result<(Child, Receiver)> {
     let (reader, writer) = io::pipe()?;
     let child = Command::new(program)
         .args(rest)
+        .env_clear()
+        .envs(std::env::vars_os().filter(|(name, _)| is_passed_on(name)))
         .stdin(Stdio::piped())
         .stdout(writer.try_clone()?)
         .stderr(writer)

@@ -44,10 +44,21 @@ pub(crate) fn target_fault(error: &io::Error) -> ProbeError {
     target(kind, text)
 }
 
+/// The same for a failure inside HTTP/2.
+pub(crate) fn http2_fault(error: &h2::Error) -> ProbeError {
+    match error.get_io() {
+        Some(io) => target_fault(io),
+        None => target(Misbehaviour::Protocol, format!("http2: {error}")),
+    }
+}
+
 /// The same for a failure inside HTTP.
 pub(crate) fn http_fault(error: &hyper::Error) -> ProbeError {
     let mut source = std::error::Error::source(error);
     while let Some(cause) = source {
+        if let Some(h2) = cause.downcast_ref::<h2::Error>() {
+            return http2_fault(h2);
+        }
         if let Some(io) = cause.downcast_ref::<io::Error>() {
             return target_fault(io);
         }

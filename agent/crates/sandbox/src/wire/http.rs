@@ -18,8 +18,8 @@ use tokio::time::Instant;
 use url::{Position, Url};
 
 use super::fault::{self, http_fault};
-use super::{Leash, micros, no_timings};
-use crate::bindings::http::{End, Request, Response};
+use super::{Leash, http2, micros, no_timings, tls};
+use crate::bindings::http::{End, Request, Response, Version};
 use crate::bindings::types::{Misbehaviour, ProbeError, Timings, TlsOptions};
 use crate::grants::url_place;
 
@@ -29,6 +29,7 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin + 'static> Stream for T {}
 
 /// What the next hop is to be asked.
 struct Hop {
+    version: Version,
     method: Method,
     url: Url,
     headers: HeaderMap,
@@ -63,22 +64,29 @@ pub(crate) async fn send(leash: &Leash, request: Request) -> Result<Response, Pr
         }
         let (parts, body) = response.into_parts();
         let limit = usize::try_from(request.body_limit).unwrap_or(usize::MAX);
-        let (body, truncated) = read_body(&leash, body, limit, request.body_end).await;
+        let Read { body, trailers, truncated } = read_body(&leash, body, limit, request.body_end).await;
         timings.total = micros(started.elapsed());
-        let headers = parts.headers.iter().map(|(name, value)| {
-            (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned())
-        });
         return Ok(Response {
             status: parts.status.as_u16(),
             reason: reason(parts.status, parts.extensions.get()),
-            headers: headers.collect(),
+            headers: texts(&parts.headers),
             body,
+            trailers: texts(&trailers),
             truncated,
             url: hop.url.into(),
             peer,
             timings,
         });
     }
+}
+
+fn texts(headers: &HeaderMap) -> Vec<(String, String)> {
+    headers
+        .iter()
+        .map(|(name, value)| {
+            (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned())
+        })
+        .collect()
 }
 
 /// The text after the code, as sent, or the usual one.
@@ -107,11 +115,11 @@ fn first_hop(request: &Request) -> Result<Hop, ProbeError> {
         }
     }
     let body = request.body.clone().map(Bytes::from);
-    Ok(Hop { method, url, headers, body, redirected: false })
+    Ok(Hop { version: request.version, method, url, headers, body, redirected: false })
 }
 
 /// The complaints are those that existing tools print for the same URLs.
-fn parse_url(text: &str) -> Result<Url, ProbeError> {
+pub(super) fn parse_url(text: &str) -> Result<Url, ProbeError> {
     let complain = |what: &str| ProbeError::Invalid(format!("parse {text:?}: {what}"));
     let url = Url::parse(text).map_err(|error| match error {
         url::ParseError::RelativeUrlWithoutBase if text.starts_with(':') => {
@@ -137,19 +145,35 @@ async fn exchange(
     *request.method_mut() = hop.method.clone();
     *request.headers_mut() = hop.headers.clone();
     let headers = request.headers_mut();
-    if !headers.contains_key(HOST) {
-        let authority = &hop.url[Position::BeforeHost..Position::AfterPort];
-        let value =
-            HeaderValue::from_str(authority).map_err(|_| ProbeError::Invalid("unusable host".to_owned()))?;
-        headers.insert(HOST, value);
-    }
-    headers.insert(CONNECTION, HeaderValue::from_static("close"));
-    let target = hop.url[Position::BeforePath..Position::AfterQuery].to_owned();
+    let authority = &hop.url[Position::BeforeHost..Position::AfterPort];
+    let target = match hop.version {
+        Version::Http1 => {
+            if !headers.contains_key(HOST) {
+                let value = HeaderValue::from_str(authority);
+                headers.insert(HOST, value.map_err(|_| ProbeError::Invalid("unusable host".to_owned()))?);
+            }
+            headers.insert(CONNECTION, HeaderValue::from_static("close"));
+            hop.url[Position::BeforePath..Position::AfterQuery].to_owned()
+        }
+        // There is no such header: what it says belongs to the target.
+        Version::Http2 => {
+            let given = headers.remove(HOST);
+            let authority = given.as_ref().and_then(|host| host.to_str().ok()).unwrap_or(authority);
+            let path = &hop.url[Position::BeforePath..Position::AfterQuery];
+            format!("{}://{authority}{path}", hop.url.scheme())
+        }
+    };
     *request.uri_mut() = target.parse().map_err(|_| ProbeError::Invalid(format!("{target:?} is no path")))?;
 
-    let (stream, peer) = open(leash, &hop.url, hop.redirected, tls, timings).await?;
+    let (stream, peer) = open(leash, &hop.url, hop.redirected, hop.version, tls, timings).await?;
     let asked = Instant::now();
-    let response = leash.deadline.limit("waiting for the answer", converse(stream, request)).await?;
+    let answer = async {
+        match hop.version {
+            Version::Http1 => converse(stream, request).await,
+            Version::Http2 => http2::converse(stream, request).await,
+        }
+    };
+    let response = leash.deadline.limit("waiting for the answer", answer).await?;
     timings.first_byte += micros(asked.elapsed());
     Ok((response, peer))
 }
@@ -159,6 +183,7 @@ pub(crate) async fn open(
     leash: &Leash,
     url: &Url,
     redirected: bool,
+    version: Version,
     tls: &TlsOptions,
     timings: &mut Timings,
 ) -> Result<(Box<dyn Stream>, String), ProbeError> {
@@ -172,9 +197,13 @@ pub(crate) async fn open(
         return Ok((Box::new(link.stream), peer));
     }
     let started = Instant::now();
-    let handshake = leash.tls.handshake(link.stream, &host, tls);
+    let handshake = leash.tls.handshake(link.stream, &host, tls, version == Version::Http2);
     let stream = leash.deadline.limit("shaking hands", handshake).await?;
     timings.tls += micros(started.elapsed());
+    let chosen = stream.get_ref().1.alpn_protocol();
+    if version == Version::Http2 && chosen.is_some_and(|chosen| chosen != tls::HTTP2) {
+        return Err(http2::not_spoken());
+    }
     Ok((Box::new(stream), peer))
 }
 
@@ -225,36 +254,50 @@ fn next_hop(hop: &Hop, response: &http::Response<Incoming>) -> Result<Option<Hop
     let plain = matches!(hop.method, Method::GET | Method::HEAD);
     let method = if keep || plain { hop.method.clone() } else { Method::GET };
     let body = if keep { hop.body.clone() } else { None };
-    Ok(Some(Hop { method, url, headers, body, redirected: true }))
+    Ok(Some(Hop { version: hop.version, method, url, headers, body, redirected: true }))
 }
 
 /// Time that is kept back for the plugin to judge an answer whose body does not end.
 const RESERVE: Duration = Duration::from_millis(5);
 
+/// What was read of an answer after its head.
+#[derive(Default)]
+struct Read {
+    body: Vec<u8>,
+    trailers: HeaderMap,
+    /// The body is not whole.
+    truncated: bool,
+}
+
 /// Reads a body as far as it is wanted, granted and there. What is there counts even if the rest
 /// does not come: the status was already sent.
-async fn read_body(leash: &Leash, mut body: Incoming, limit: usize, end: End) -> (Vec<u8>, bool) {
+async fn read_body(leash: &Leash, mut body: Incoming, limit: usize, end: End) -> Read {
     let limit = limit.min(leash.inbound_left());
-    let mut kept = Vec::new();
-    let mut truncated = false;
+    let mut read = Read::default();
     let until = leash.deadline.instant().checked_sub(RESERVE).unwrap_or_else(|| leash.deadline.instant());
     loop {
         let data = match tokio::time::timeout_at(until, body.frame()).await {
-            Ok(Some(Ok(frame))) => frame.into_data().unwrap_or_default(),
-            Ok(None) => return (kept, truncated),
-            Ok(Some(Err(_))) | Err(_) => return (kept, true),
+            Ok(Some(Ok(frame))) => match frame.into_data() {
+                Ok(data) => data,
+                Err(other) => {
+                    read.trailers = other.into_trailers().unwrap_or_default();
+                    continue;
+                }
+            },
+            Ok(None) => return read,
+            Ok(Some(Err(_))) | Err(_) => return Read { truncated: true, ..read },
         };
         leash.count_inbound(data.len());
-        kept.extend_from_slice(&data);
-        if kept.len() > limit {
-            truncated = true;
+        read.body.extend_from_slice(&data);
+        if read.body.len() > limit {
+            read.truncated = true;
             match end {
-                End::Head => kept.truncate(limit),
-                End::Tail => drop(kept.drain(..kept.len() - limit)),
+                End::Head => read.body.truncate(limit),
+                End::Tail => drop(read.body.drain(..read.body.len() - limit)),
             }
         }
-        if (truncated && matches!(end, End::Head)) || leash.inbound_left() == 0 {
-            return (kept, true);
+        if (read.truncated && matches!(end, End::Head)) || leash.inbound_left() == 0 {
+            return Read { truncated: true, ..read };
         }
     }
 }

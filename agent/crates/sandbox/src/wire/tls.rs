@@ -13,34 +13,50 @@ use tokio_rustls::client::TlsStream;
 use super::fault::{target, target_fault};
 use crate::bindings::types::{Misbehaviour, ProbeError, TlsOptions};
 
-/// The two ways to speak TLS, made when first used: reading the machine's certificates takes time.
+/// The name of HTTP/2 in a handshake.
+pub(crate) const HTTP2: &[u8] = b"h2";
+
+/// The ways to speak TLS, made when first used: reading the machine's certificates takes time.
 #[derive(Debug, Default)]
 pub(crate) struct Tls {
     verified: OnceLock<Result<Arc<ClientConfig>, String>>,
     unverified: OnceLock<Result<Arc<ClientConfig>, String>>,
+    /// The same for HTTP/2.
+    verified_http2: OnceLock<Result<Arc<ClientConfig>, String>>,
+    unverified_http2: OnceLock<Result<Arc<ClientConfig>, String>>,
 }
 
 impl Tls {
-    fn config(&self, verify: bool) -> Result<Arc<ClientConfig>, ProbeError> {
-        let made = if verify {
-            self.verified.get_or_init(verified)
-        } else {
-            self.unverified.get_or_init(unverified)
+    fn config(&self, verify: bool, http2: bool) -> Result<Arc<ClientConfig>, ProbeError> {
+        let plain = || {
+            if verify { self.verified.get_or_init(verified) } else { self.unverified.get_or_init(unverified) }
+        };
+        let asking = || {
+            let mut config = ClientConfig::clone(&*plain().clone()?);
+            config.alpn_protocols.push(HTTP2.to_vec());
+            Ok(Arc::new(config))
+        };
+        let made = match (http2, verify) {
+            (false, _) => plain(),
+            (true, true) => self.verified_http2.get_or_init(asking),
+            (true, false) => self.unverified_http2.get_or_init(asking),
         };
         made.clone().map_err(ProbeError::Unavailable)
     }
 
-    /// Makes a handshake over `stream` with the server called `host`.
+    /// Makes a handshake over `stream` with the server called `host`, asking for HTTP/2 or nothing
+    /// in particular.
     pub(crate) async fn handshake<S: AsyncRead + AsyncWrite + Unpin>(
         &self,
         stream: S,
         host: &str,
         options: &TlsOptions,
+        http2: bool,
     ) -> Result<TlsStream<S>, ProbeError> {
         let name = options.server_name.as_deref().unwrap_or(host).to_owned();
         let server = ServerName::try_from(name.clone())
             .map_err(|_| ProbeError::Invalid(format!("{name:?} is no name of a TLS server")))?;
-        let connector = TlsConnector::from(self.config(options.verify)?);
+        let connector = TlsConnector::from(self.config(options.verify, http2)?);
         connector.connect(server, stream).await.map_err(|error| match target_fault(&error) {
             // A server that hangs up in the handshake does not want to speak TLS with us.
             ProbeError::Target(fault) if matches!(fault.kind, Misbehaviour::Closed) => {
