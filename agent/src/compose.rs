@@ -104,7 +104,7 @@ impl Agent {
         }
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
         let recursors = dns::recursors(&config, address).await?;
-        let listeners = Listeners::bind(&config)?;
+        let listeners = Listeners::bind(&config, recursors)?;
         let server_address = SocketAddr::new(address, listeners.server_port);
         let pool = |name: &str, bind| start_gossip(&config, &identity, name, bind, server_address, &clock);
         let gossip = pool(identity.name.as_str(), listeners.serf)?;
@@ -169,8 +169,7 @@ impl Agent {
         let cache = Arc::new(Cache::new(Arc::clone(&backend) as _, stop_edges.clone()));
         let answering: Arc<dyn Backend> = Arc::clone(&cache) as _;
         let node = identity.name.as_str();
-        let edges =
-            listeners.serve(&config, &recursors, node, &answering, &clock, &stop_edges, &mut tasks)?;
+        let edges = listeners.serve(&config, node, &answering, &clock, &stop_edges, &mut tasks)?;
         let mut consensus = None;
         if config.server {
             let (opened, server) = open_server(&config, &identity, server_address, &stop).await?;

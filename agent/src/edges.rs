@@ -23,6 +23,8 @@ const DNS_SOCKETS: usize = 2;
 pub(crate) struct Listeners {
     http: Vec<Listener>,
     dns: Vec<Sockets>,
+    /// Whom DNS asks about the rest of the world.
+    recursors: Vec<SocketAddr>,
     /// How many connections a single address may have by HTTP.
     http_limit: Arc<AtomicUsize>,
     /// Where gossip is to be spoken.
@@ -35,7 +37,7 @@ pub(crate) struct Listeners {
 
 impl Listeners {
     /// Binds all sockets, so that a taken port is known before anything else begins.
-    pub(crate) fn bind(config: &RuntimeConfig) -> Result<Self, StartError> {
+    pub(crate) fn bind(config: &RuntimeConfig, recursors: Vec<SocketAddr>) -> Result<Self, StartError> {
         let http_limit = Arc::new(AtomicUsize::new(config.http.max_conns_per_client));
         let mut http = Vec::new();
         let mut dns_sockets = Vec::new();
@@ -60,6 +62,7 @@ impl Listeners {
         Ok(Self {
             http,
             dns: dns_sockets,
+            recursors,
             http_limit,
             serf,
             serf_wan,
@@ -71,7 +74,6 @@ impl Listeners {
     pub(crate) fn serve(
         self,
         config: &RuntimeConfig,
-        recursors: &[SocketAddr],
         node: &str,
         backend: &Arc<dyn Backend>,
         clock: &Arc<dyn Clock>,
@@ -94,7 +96,7 @@ impl Listeners {
         for listener in self.http {
             tasks.spawn(lictor_http::serve(listener, router.clone(), stop.clone()));
         }
-        let (dns, settings) = watch::channel(dns::settings(config, recursors));
+        let (dns, settings) = watch::channel(dns::settings(config, &self.recursors));
         for sockets in self.dns {
             let (backend, clock) = (Arc::clone(backend), Arc::clone(clock));
             tasks.spawn(lictor_dns::serve(sockets, settings.clone(), backend, clock, stop.clone()));

@@ -40,7 +40,7 @@ them: `LICTOR_WRITE_DOCS=1 cargo test -p lictor-config settings` writes it anew.
   feature that is not here.
 - **warns**: accepted without effect; the agent's log says so at the start when it is set to something.
 - **refused**: it promises what this build cannot keep. Such a configuration is valid (`validate` says so), but
-  an agent that is told so does not start.
+  an agent that is told so does not start. A service that asks for such a thing is an error itself.
 
 ";
 

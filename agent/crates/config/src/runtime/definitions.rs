@@ -15,8 +15,8 @@ pub(super) fn services(reader: &mut Reader) -> Vec<ServiceDefinition> {
         let name = name_of(&definition);
         let single = definition.get("check").into_iter();
         let several = definition.get("checks").and_then(Value::as_array).into_iter().flatten();
-        let are_timed = single.chain(several).fold(true, |fine, check| has_durations(reader, check) && fine);
-        if !are_timed {
+        let untimed = single.chain(several).filter(|check| !has_durations(reader, check)).count();
+        if untimed > 0 {
             continue;
         }
         match decode::service(definition, decode::Spelling::File) {

@@ -78,7 +78,8 @@ impl RuntimeConfig {
 
     /// No two listeners may want the same place.
     fn validate_ports(&self, problems: &mut Vec<String>) {
-        let advertised = self.advertise_addr.or(Some(self.bind_addr).filter(|addr| !addr.is_unspecified()));
+        let bound = Some(self.bind_addr).filter(|addr| !addr.is_unspecified());
+        let advertised = self.advertise_addr.or(bound);
         let advertised: Vec<IpAddr> = advertised.into_iter().collect();
         let listeners = [
             ("DNS", self.dns_addrs.as_slice(), self.ports.dns),
