@@ -5,6 +5,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use futures::StreamExt;
 use lictor_checks::Scheduler;
 use lictor_gossip::Gossip;
 use lictor_local::{Local, content_hash};
@@ -13,13 +14,15 @@ use lictor_model::command::{Command, Outcome, WriteOptions};
 use lictor_model::filter::Filter;
 use lictor_model::local::{LocalAnswer, LocalRequest};
 use lictor_model::query::{Query, ReadOptions, Reply};
-use lictor_model::seam::Backend;
+use lictor_model::seam::{Backend, ByteStream, StreamRequest};
 use lictor_model::{CheckId, Code, Datacenter, Error, Result, ServiceId, Token};
 use lictor_sandbox::Sandbox;
 use lictor_server::Server;
 use lictor_sys::clock::Clock;
 use lictor_sys::{host, net};
+use lictor_telemetry::log::{self, Log};
 use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
 
 use crate::registrar::{Registrar, is_ttl};
 use crate::{describe, plugins};
@@ -50,6 +53,9 @@ pub(crate) struct AgentBackend {
     /// The server, once its log is open.
     pub(crate) server: OnceLock<Arc<Server>>,
     pub(crate) orders: mpsc::Sender<Order>,
+    pub(crate) log: Log,
+    /// Ends the streams.
+    pub(crate) stop: CancellationToken,
 }
 
 impl AgentBackend {
@@ -243,6 +249,15 @@ impl Backend for AgentBackend {
             LocalRequest::Datacenters => {
                 let own = self.local.read(|state| state.identity().datacenter.clone());
                 Ok(LocalAnswer::Datacenters(vec![own]))
+            }
+        }
+    }
+    async fn stream(&self, request: StreamRequest, _token: Token) -> Result<ByteStream> {
+        match request {
+            StreamRequest::Monitor { level, json } => {
+                let level = log::level(&level).map_err(Error::invalid)?;
+                let lines = self.log.watch(level, json);
+                Ok(Box::pin(lines.take_until(self.stop.clone().cancelled_owned())))
             }
         }
     }

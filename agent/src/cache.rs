@@ -12,7 +12,7 @@ use async_trait::async_trait;
 use lictor_model::command::{Command, Outcome, WriteOptions};
 use lictor_model::local::{LocalAnswer, LocalRequest};
 use lictor_model::query::{CacheControl, Cached, Meta, Query, ReadOptions, Reply};
-use lictor_model::seam::Backend;
+use lictor_model::seam::{Backend, ByteStream, StreamRequest};
 use lictor_model::{Error, RaftIndex, Result, Token};
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -222,5 +222,9 @@ impl Backend for Cache {
 
     async fn agent(&self, request: LocalRequest, token: Token) -> Result<LocalAnswer> {
         self.shared.backend.agent(request, token).await
+    }
+
+    async fn stream(&self, request: StreamRequest, token: Token) -> Result<ByteStream> {
+        self.shared.backend.stream(request, token).await
     }
 }

@@ -5,7 +5,7 @@
 //! log is read, then the log and what needs it. The end goes the other way round: no new requests,
 //! no new runs, then gossip, then the log.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::{Arc, OnceLock};
@@ -25,6 +25,7 @@ use lictor_server::{Server, Settings as ServerSettings, duties, sessions};
 use lictor_store::Store;
 use lictor_sys::clock::{Clock, SystemClock};
 use lictor_sys::file;
+use lictor_telemetry::log::{self, Log};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -33,13 +34,14 @@ use crate::StartError;
 use crate::aliases::Aliases;
 use crate::backend::{AgentBackend, Order};
 use crate::cache::Cache;
-use crate::edges::Listeners;
+use crate::edges::{Listeners, Live};
+use crate::notify::Phase;
 use crate::reaper::Reaper;
 use crate::registrar::{Registrar, Settings};
 use crate::reporter::ToLocal;
 use crate::signals::{Signals, Told};
 use crate::sync::Syncer;
-use crate::{banner, dns, identity};
+use crate::{banner, dns, identity, notify, reload, watch_files};
 
 /// How long a request waits for a leader.
 const HOLD_TIMEOUT: Duration = Duration::from_secs(7);
@@ -63,7 +65,14 @@ pub enum Ending {
 pub struct Agent {
     config: RuntimeConfig,
     sources: Sources,
+    /// Where others reach the agent.
+    address: IpAddr,
+    log: Log,
     backend: Arc<AgentBackend>,
+    /// What can be changed of the edges.
+    edges: Live,
+    /// Says so when configuration files have changed.
+    changed: mpsc::Receiver<()>,
     consensus: Option<Arc<Consensus>>,
     cache: Arc<Cache>,
     tasks: JoinSet<()>,
@@ -81,18 +90,17 @@ impl Agent {
     pub async fn start(
         config: RuntimeConfig,
         sources: Sources,
+        log: Log,
     ) -> Result<(Self, mpsc::Receiver<Order>), StartError> {
         if let Some(data_dir) = &config.data_dir {
             file::create_private_dir(data_dir)
-                .map_err(|error| StartError::new(format!("data_dir {}", data_dir.display()), error))?;
+                .and_then(|()| file::probe_dir(data_dir))
+                .map_err(|error| StartError::unusable(data_dir, &error))?;
         }
         let (identity, address) = identity::establish(&config)?;
         banner::print(&config, &identity);
-        for warning in &config.warnings {
+        for warning in config.warnings.iter().chain(&config.unmet.ineffective) {
             tracing::warn!("{warning}");
-        }
-        if config.bootstrap && !config.dev {
-            tracing::warn!("bootstrap = true: do not enable unless necessary");
         }
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
         let recursors = dns::recursors(&config, address).await?;
@@ -145,6 +153,8 @@ impl Agent {
             clock: Arc::clone(&clock),
             server: OnceLock::new(),
             orders,
+            log: log.clone(),
+            stop: stop_edges.clone(),
         });
         let as_backend: Arc<dyn Backend> = Arc::clone(&backend) as _;
         aliases.ask(Arc::downgrade(&as_backend));
@@ -157,8 +167,9 @@ impl Agent {
         registrar.apply_files(&config).await.map_err(|error| StartError(error.message))?;
         registrar.restore_checks(saved.checks).await;
         let cache = Arc::new(Cache::new(Arc::clone(&backend) as _, stop_edges.clone()));
-        let edges: Arc<dyn Backend> = Arc::clone(&cache) as _;
-        listeners.serve(&config, identity.name.as_str(), &edges, &clock, &stop_edges, &mut tasks)?;
+        let answering: Arc<dyn Backend> = Arc::clone(&cache) as _;
+        let node = identity.name.as_str();
+        let edges = listeners.serve(&config, node, &answering, &clock, &stop_edges, &mut tasks)?;
         let mut consensus = None;
         if config.server {
             let (opened, server) = open_server(&config, &identity, server_address, &stop).await?;
@@ -194,8 +205,25 @@ impl Agent {
             std::fs::write(path, std::process::id().to_string())
                 .map_err(|error| StartError::new(format!("pid_file {}", path.display()), error))?;
         }
+        let (tell, changed) = mpsc::channel(1);
+        if config.auto_reload {
+            tasks.spawn(watch_files::run(sources.clone(), tell, stop.clone()));
+        }
         tracing::info!("Consul agent running!");
-        let agent = Self { config, sources, backend, consensus, cache, tasks, stop_edges, stop };
+        let agent = Self {
+            config,
+            sources,
+            address,
+            log,
+            backend,
+            edges,
+            changed,
+            consensus,
+            cache,
+            tasks,
+            stop_edges,
+            stop,
+        };
         Ok((agent, receive_orders))
     }
 
@@ -206,11 +234,8 @@ impl Agent {
                 told = signals.next() => {
                     tracing::info!(signal = ?told, "Caught signal");
                     match told {
-                        Told::Hangup => {
-                            if let Err(error) = self.reload().await {
-                                tracing::error!(%error, "reload failed");
-                            }
-                        }
+                        // What went wrong is in the log.
+                        Told::Hangup => drop(self.reload().await),
                         Told::Interrupt if !self.config.skip_leave_on_interrupt => return Ending::Leave,
                         Told::Terminate if self.config.leave_on_terminate => return Ending::Leave,
                         Told::Interrupt | Told::Terminate => return Ending::Stop,
@@ -228,6 +253,10 @@ impl Agent {
                     }
                     None => return Ending::Broken,
                 },
+                Some(()) = self.changed.recv() => {
+                    tracing::info!("configuration files have changed");
+                    drop(self.reload().await);
+                }
                 why = broken(self.consensus.as_ref()) => {
                     tracing::error!(%why, "the agent cannot go on");
                     return Ending::Broken;
@@ -241,17 +270,45 @@ impl Agent {
         }
     }
 
-    async fn reload(&self) -> Result<()> {
-        let config = lictor_config::load(&self.sources)
-            .map_err(|problems| Error::failed(format!("Reload failed: {problems}")))?;
-        self.backend
-            .registrar
-            .apply_files(&config)
-            .await
-            .map_err(|error| Error::failed(format!("Reload failed: {}", error.message)))?;
+    /// Reads the configuration again and takes up what has changed; a configuration that is wrong
+    /// changes nothing.
+    async fn reload(&mut self) -> Result<()> {
+        notify::tell(Phase::Reloading);
+        let outcome = self.take_up().await;
+        notify::tell(Phase::Ready);
+        outcome.map_err(|why| {
+            tracing::error!(%why, "reload failed, nothing has changed");
+            Error::failed(format!("Reload failed: {why}"))
+        })
+    }
+
+    async fn take_up(&mut self) -> Result<(), String> {
+        let mut config = lictor_config::load(&self.sources).map_err(|problems| problems.to_string())?;
+        if !config.unmet.refused.is_empty() {
+            return Err(config.unmet.refused.join("\n"));
+        }
+        let level = log::level(&config.log.level)?;
+        let kept = reload::keep_fixed(&self.config, &mut config);
+        let recursors = dns::recursors(&config, self.address).await.map_err(|error| error.to_string())?;
+        self.backend.registrar.apply_files(&config).await.map_err(|error| error.message)?;
         let replaced = self.backend.sandbox.refresh().await;
         self.backend.registrar.renew(&replaced).await;
         self.backend.sandbox.evict();
+        self.log.set_level(level);
+        self.edges.take_up(&config, &recursors);
+        let meta = identity::meta(&config);
+        self.backend.local.change(|state| state.reconfigure(meta, config.check_update_interval));
+        for key in kept {
+            tracing::warn!("The '{key}' field has changed, which takes effect only with a restart");
+        }
+        let known = |line: &&String| {
+            self.config.warnings.contains(line) || self.config.unmet.ineffective.contains(line)
+        };
+        for warning in config.warnings.iter().chain(&config.unmet.ineffective).filter(|line| !known(line)) {
+            tracing::warn!("{warning}");
+        }
+        self.config = config;
+        tracing::info!("configuration reloaded");
         Ok(())
     }
 
@@ -323,7 +380,7 @@ fn open_files(config: &RuntimeConfig) -> Result<Option<Files>, StartError> {
     config
         .data_dir
         .as_ref()
-        .map(|data_dir| Files::open(data_dir).map_err(|error| StartError::new("data_dir", error)))
+        .map(|data_dir| Files::open(data_dir).map_err(|error| StartError::unusable(data_dir, &error)))
         .transpose()
 }
 
@@ -368,8 +425,7 @@ async fn open_server(
         consensus.bootstrap().await.map_err(|error| StartError::new("raft", error))?;
     } else if config.bootstrap_expect > 1 {
         tracing::warn!(
-            "bootstrap_expect = {}: clusters of several servers are not part of this build; the agent waits for a leader that cannot come",
-            config.bootstrap_expect
+            "clusters of several servers are not part of this build; the agent waits for a leader that cannot come"
         );
     }
     let settings = ServerSettings {

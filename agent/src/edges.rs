@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use lictor_config::RuntimeConfig;
 use lictor_dns::Sockets;
@@ -9,6 +10,7 @@ use lictor_http::Listener;
 use lictor_model::seam::Backend;
 use lictor_sys::clock::Clock;
 use lictor_sys::net;
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -23,6 +25,8 @@ pub(crate) struct Listeners {
     dns: Vec<Sockets>,
     /// Whom DNS asks about the rest of the world.
     recursors: Vec<SocketAddr>,
+    /// How many connections a single address may have by HTTP.
+    http_limit: Arc<AtomicUsize>,
     /// Where gossip is to be spoken.
     pub(crate) serf: SocketAddr,
     /// The same for the pool between datacenters, if the agent is to be in it.
@@ -34,12 +38,13 @@ pub(crate) struct Listeners {
 impl Listeners {
     /// Binds all sockets, so that a taken port is known before anything else begins.
     pub(crate) fn bind(config: &RuntimeConfig, recursors: Vec<SocketAddr>) -> Result<Self, StartError> {
+        let http_limit = Arc::new(AtomicUsize::new(config.http.max_conns_per_client));
         let mut http = Vec::new();
         let mut dns_sockets = Vec::new();
         for at in addresses(&config.http.addrs, config.ports.http) {
             let listener =
                 net::listen_tcp(at).map_err(|error| StartError::new(format!("http on {at}"), error))?;
-            http.push(Listener::Tcp(listener, config.http.max_conns_per_client));
+            http.push(Listener::Tcp(listener, Arc::clone(&http_limit)));
         }
         for path in &config.http.sockets {
             let listener = net::listen_unix(path, config.http.socket_mode)
@@ -58,13 +63,14 @@ impl Listeners {
             http,
             dns: dns_sockets,
             recursors,
+            http_limit,
             serf,
             serf_wan,
             server_port: config.ports.server.unwrap_or_default(),
         })
     }
 
-    /// Opens the edges.
+    /// Opens the edges; what comes back changes them while they are open.
     pub(crate) fn serve(
         self,
         config: &RuntimeConfig,
@@ -73,7 +79,7 @@ impl Listeners {
         clock: &Arc<dyn Clock>,
         stop: &CancellationToken,
         tasks: &mut JoinSet<()>,
-    ) -> Result<(), StartError> {
+    ) -> Result<Live, StartError> {
         let settings = lictor_http::Settings {
             datacenter: config.datacenter.clone(),
             node: node.to_owned(),
@@ -90,12 +96,26 @@ impl Listeners {
         for listener in self.http {
             tasks.spawn(lictor_http::serve(listener, router.clone(), stop.clone()));
         }
+        let (dns, settings) = watch::channel(dns::settings(config, &self.recursors));
         for sockets in self.dns {
-            let settings = dns::settings(config, &self.recursors);
             let (backend, clock) = (Arc::clone(backend), Arc::clone(clock));
-            tasks.spawn(lictor_dns::serve(sockets, settings, backend, clock, stop.clone()));
+            tasks.spawn(lictor_dns::serve(sockets, settings.clone(), backend, clock, stop.clone()));
         }
-        Ok(())
+        Ok(Live { dns, http_limit: self.http_limit })
+    }
+}
+
+/// What can be changed of open edges.
+pub(crate) struct Live {
+    dns: watch::Sender<lictor_dns::Settings>,
+    http_limit: Arc<AtomicUsize>,
+}
+
+impl Live {
+    /// Takes up what a configuration says.
+    pub(crate) fn take_up(&self, config: &RuntimeConfig, recursors: &[SocketAddr]) {
+        self.dns.send_replace(dns::settings(config, recursors));
+        self.http_limit.store(config.http.max_conns_per_client, Ordering::Relaxed);
     }
 }
 

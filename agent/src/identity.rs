@@ -21,18 +21,23 @@ pub(crate) fn establish(config: &RuntimeConfig) -> Result<(Identity, IpAddr), St
     let family = if address.is_ipv4() { "ipv4" } else { "ipv6" };
     let text = address.to_string();
     let tagged = ["lan".to_owned(), format!("lan_{family}"), "wan".to_owned(), format!("wan_{family}")];
-    let mut meta = config.node_meta.clone();
-    meta.insert("consul-version".to_owned(), version::COMPATIBILITY.to_owned());
-    meta.insert("consul-network-segment".to_owned(), String::new());
     let identity = Identity {
         id: node_id(config)?.as_str().into(),
         name: node_name(config)?.as_str().into(),
         datacenter: config.datacenter.as_str().into(),
         address: text.clone(),
         tagged_addresses: tagged.into_iter().map(|audience| (audience, text.clone())).collect(),
-        meta,
+        meta: meta(config),
     };
     Ok((identity, address))
+}
+
+/// What the node says of itself: what the configuration says, and what follows.
+pub(crate) fn meta(config: &RuntimeConfig) -> BTreeMap<String, String> {
+    let mut meta = config.node_meta.clone();
+    meta.insert("consul-version".to_owned(), version::COMPATIBILITY.to_owned());
+    meta.insert("consul-network-segment".to_owned(), String::new());
+    meta
 }
 
 /// The address others reach this agent at.

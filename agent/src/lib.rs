@@ -3,7 +3,8 @@
 //! [`run`] reads the configuration, builds the agent ([`compose`]), waits for a signal and takes
 //! it apart again. The modules are the seams between rooms: [`backend`] answers the edges,
 //! [`registrar`] brings definitions to local state, files and scheduler, [`sync`] keeps the catalog
-//! true, [`reporter`] carries what checks say. None of them decides anything that a room could.
+//! true, [`reporter`] carries what checks say, [`reload`] and [`watch_files`] take up a changed
+//! configuration, [`logs`] and [`notify`] tell the machine's operators. None of them decides anything that a room could.
 
 mod aliases;
 pub mod backend;
@@ -14,16 +15,22 @@ mod describe;
 mod dns;
 mod edges;
 mod identity;
+mod logs;
+mod notify;
 mod plugins;
 mod reaper;
 mod registrar;
+mod reload;
 mod reporter;
 mod signals;
 mod sync;
+mod watch_files;
 
 use std::process::ExitCode;
 
 use lictor_config::RuntimeConfig;
+use lictor_telemetry::log::Log;
+use notify::Phase;
 
 /// Why the agent did not start. The message is for the operator.
 #[derive(Debug, thiserror::Error)]
@@ -31,6 +38,21 @@ use lictor_config::RuntimeConfig;
 pub struct StartError(pub String);
 
 impl StartError {
+    /// A place on disk that cannot be used, and what to do about it.
+    fn unusable(path: &std::path::Path, error: &std::io::Error) -> Self {
+        use std::io::ErrorKind;
+        let advice = match error.kind() {
+            ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => {
+                "make room on the disk and start the agent again"
+            }
+            ErrorKind::ReadOnlyFilesystem | ErrorKind::PermissionDenied => {
+                "let the agent's user write there, or set -data-dir to another place"
+            }
+            _ => "set -data-dir to a directory that the agent's user may write to",
+        };
+        Self(format!("data_dir {}: {error}; {advice}", path.display()))
+    }
+
     fn new(what: impl std::fmt::Display, error: impl std::fmt::Display) -> Self {
         Self(format!("{what}: {error}"))
     }
@@ -41,10 +63,24 @@ impl StartError {
 /// # Errors
 /// If it cannot start.
 pub async fn run(config: RuntimeConfig, sources: lictor_config::Sources) -> Result<ExitCode, StartError> {
-    let level = lictor_telemetry::log::level(&config.log_level).map_err(StartError)?;
-    lictor_telemetry::log::start(level, config.log_json);
+    if !config.unmet.refused.is_empty() {
+        return Err(StartError(config.unmet.refused.join("\n")));
+    }
+    let log = logs::start(&config)?;
+    let ended = run_with(config, sources, log.clone()).await;
+    log.close();
+    ended
+}
+
+async fn run_with(
+    config: RuntimeConfig,
+    sources: lictor_config::Sources,
+    log: Log,
+) -> Result<ExitCode, StartError> {
     let mut signals = signals::Signals::new().map_err(|error| StartError::new("signals", error))?;
-    let (mut agent, orders) = compose::Agent::start(config, sources).await?;
+    let (mut agent, orders) = compose::Agent::start(config, sources, log).await?;
+    notify::tell(Phase::Ready);
     let ending = agent.until_told(&mut signals, orders).await;
+    notify::tell(Phase::Stopping);
     Ok(agent.stop(ending).await)
 }

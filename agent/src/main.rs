@@ -37,7 +37,8 @@ fn agent(program: &str, arguments: &[String]) -> ExitCode {
 }
 
 fn command(program: String, arguments: &[String]) -> ExitCode {
-    let context = Context { program, env: |name| std::env::var(name).ok(), stdin: read_stdin };
+    let context =
+        Context { program, env: |name| std::env::var(name).ok(), stdin: read_stdin, stdout: write_stdout };
     match runtime() {
         Ok(runtime) => print(&runtime.block_on(lictor_cli::run(&context, arguments))),
         Err(why) => print(&Output::error(why, 1)),
@@ -56,6 +57,12 @@ fn read_stdin() -> std::io::Result<Vec<u8>> {
     let mut content = Vec::new();
     std::io::stdin().read_to_end(&mut content)?;
     Ok(content)
+}
+
+fn write_stdout(content: &[u8]) -> std::io::Result<()> {
+    let mut stdout = std::io::stdout().lock();
+    stdout.write_all(content)?;
+    stdout.flush()
 }
 
 fn flags_help(program: &str) -> String {

@@ -247,6 +247,7 @@ impl Registrar {
     /// Programs are loaded when they first run, so that no file can keep the agent from starting.
     pub(crate) async fn apply_files(&self, config: &RuntimeConfig) -> Result<()> {
         validate(config)?;
+        self.validate_owners(config)?;
         let (services, checks) = self.local.read(LocalState::from_files);
         let wanted: BTreeSet<ServiceId> =
             config.services.iter().map(ServiceDefinition::effective_id).collect();
@@ -275,6 +276,22 @@ impl Registrar {
             });
             if is_own && !wanted_checks.contains(&id) {
                 self.carry_out(Job::RemoveCheck(id)).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether every check belongs to a service that will be there.
+    fn validate_owners(&self, config: &RuntimeConfig) -> Result<()> {
+        for check in config.checks.iter().filter(|check| !check.service_id.is_empty()) {
+            let owner = ServiceId::from(check.service_id.as_str());
+            let in_files = config.services.iter().any(|service| service.effective_id() == owner);
+            let from_api = self
+                .local
+                .read(|state| state.service_origin(&owner).is_some_and(|origin| origin == Origin::Api));
+            if !in_files && !from_api {
+                let (name, owner) = (&check.name, owner.as_str());
+                return Err(Error::invalid(format!("check {name:?}: ServiceID {owner:?} does not exist")));
             }
         }
         Ok(())
@@ -527,7 +544,7 @@ impl Worker {
         let written = tokio::task::spawn_blocking(move || write(&files)).await;
         written
             .map_err(|_| Error::stopping())?
-            .map_err(|error| Error::failed(format!("the registration cannot be saved: {error}")))
+            .map_err(|error| Error::failed(format!("the registration cannot be saved in data_dir: {error}")))
     }
 
     async fn forget(&self, remove: impl FnOnce(&Files) -> io::Result<()> + Send + 'static) -> Result<()> {

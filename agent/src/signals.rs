@@ -7,7 +7,13 @@ pub struct Signals {
     interrupt: Signal,
     terminate: Signal,
     hangup: Signal,
+    /// Nobody waits for it; that somebody could makes a write beyond a limit of the operating
+    /// system fail, like one to a full disk, instead of ending the process in the midst of things.
+    _file_limit: Signal,
 }
+
+/// The number of SIGXFSZ, which has no name in reach.
+const FILE_LIMIT: i32 = 25;
 
 /// A signal, by what it asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,6 +36,7 @@ impl Signals {
             interrupt: signal(SignalKind::interrupt())?,
             terminate: signal(SignalKind::terminate())?,
             hangup: signal(SignalKind::hangup())?,
+            _file_limit: signal(SignalKind::from_raw(FILE_LIMIT))?,
         })
     }
 

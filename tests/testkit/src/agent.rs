@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process, prlimit};
 use serde_json::{Map, Value, json};
 use tempfile::TempDir;
 
@@ -28,6 +28,7 @@ pub struct Builder {
     config: Map<String, Value>,
     files: Vec<(String, String)>,
     arguments: Vec<String>,
+    variables: Vec<(String, String)>,
     dev: bool,
 }
 
@@ -59,6 +60,13 @@ impl Builder {
     #[must_use]
     pub fn args<A: Into<String>>(mut self, arguments: impl IntoIterator<Item = A>) -> Self {
         self.arguments.extend(arguments.into_iter().map(Into::into));
+        self
+    }
+
+    /// Sets a variable of its environment.
+    #[must_use]
+    pub fn env(mut self, name: &str, value: &str) -> Self {
+        self.variables.push((name.to_owned(), value.to_owned()));
         self
     }
 
@@ -104,6 +112,7 @@ impl Builder {
             ports: Ports::reserve(),
             config: self.config,
             arguments: self.arguments,
+            variables: self.variables,
             dev: self.dev,
             child: None,
             started: Instant::now(),
@@ -123,6 +132,7 @@ pub struct Agent {
     ports: Ports,
     config: Map<String, Value>,
     arguments: Vec<String>,
+    variables: Vec<(String, String)>,
     dev: bool,
     child: Option<Child>,
     started: Instant,
@@ -146,7 +156,7 @@ impl Agent {
             "ports": {"https": -1, "grpc": -1, "grpc_tls": -1, "serf_wan": -1},
         });
         let Value::Object(config) = config else { panic!("an object") };
-        Builder { config, files: Vec::new(), arguments: Vec::new(), dev: false }
+        Builder { config, files: Vec::new(), arguments: Vec::new(), variables: Vec::new(), dev: false }
     }
 
     /// A single server as the others, ready to use.
@@ -200,6 +210,7 @@ impl Agent {
         command.stdin(Stdio::null()).stderr(log.try_clone().expect("a log")).stdout(log);
         // Compiled components of agents without a data folder stay within the test, too.
         command.env("XDG_CACHE_HOME", self.folder.path().join("cache"));
+        command.envs(self.variables.iter().map(|(name, value)| (name, value)));
         self.started = Instant::now();
         self.child = Some(command.spawn().expect("the agent can be started"));
     }
@@ -395,6 +406,16 @@ impl Agent {
         // The child is not reaped before, so that the number is still its own.
         let pid = i32::try_from(self.pid()).ok().and_then(Pid::from_raw).expect("a process id");
         kill_process(pid, signal).expect("a signal to our own child");
+    }
+
+    /// Keeps its files from growing beyond a size, in bytes, as a full disk would.
+    ///
+    /// # Panics
+    /// If it does not run.
+    pub fn limit_files(&self, bytes: u64) {
+        let pid = i32::try_from(self.pid()).ok().and_then(Pid::from_raw).expect("a process id");
+        let limit = Rlimit { current: Some(bytes), maximum: Some(bytes) };
+        prlimit(Some(pid), Resource::Fsize, limit).expect("a limit for our own child");
     }
 
     /// The exit status, if the process has ended.

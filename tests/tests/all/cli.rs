@@ -118,7 +118,8 @@ fn every_command_explains_itself() {
 #[test]
 fn configuration_is_validated_without_an_agent() {
     let cli = Cli::new("127.0.0.1:1");
-    let good = json!({"data_dir": "/tmp/x", "bind_addr": "127.0.0.1", "service": {"name": "web"}});
+    let good =
+        json!({"data_dir": cli.folder().join("data"), "bind_addr": "127.0.0.1", "service": {"name": "web"}});
     std::fs::write(cli.folder().join("good.json"), good.to_string()).unwrap();
     std::fs::write(cli.folder().join("bad.json"), json!({"bogus": 1}).to_string()).unwrap();
     assert_eq!(cli.run(["validate", "good.json"]).code, 0);

@@ -1,6 +1,10 @@
 //! What is kept over restarts, and what follows the configuration files.
 
-use lictor_testkit::{Agent, Signal, Target, eventually};
+use std::io::Read;
+use std::net::TcpStream;
+use std::time::Duration;
+
+use lictor_testkit::{Agent, RecordType, Signal, Target, eventually};
 use serde_json::{Value, json};
 
 fn services(agent: &Agent) -> Vec<String> {
@@ -170,4 +174,115 @@ fn maintenance_lasts_until_it_is_ended() {
     agent.kill();
     agent.restart();
     assert_eq!(http.json("/v1/agent/checks"), json!({}));
+}
+
+#[test]
+fn an_unchanged_check_keeps_its_turn() {
+    let target = Target::healthy();
+    let file = json!({"service": {"name": "web", "check": {"http": target.url(), "interval": "1h"}}});
+    let agent = Agent::builder().file("web.json", &file).start();
+    agent.wait_for_service("web", 1);
+    let hits = target.hits();
+    // A check that were scheduled anew would run within moments.
+    for number in 0..5 {
+        agent.write_file("other.json", &json!({"service": {"name": "other", "port": number}}));
+        assert_eq!(agent.http().put("/v1/agent/reload", "").status, 200);
+        assert_eq!(agent.http().json("/v1/agent/service/other")["Port"], number);
+    }
+    let changed = json!({"service": {"name": "fresh", "check": {"http": target.url(), "interval": "1h"}}});
+    agent.write_file("fresh.json", &changed);
+    assert_eq!(agent.http().put("/v1/agent/reload", "").status, 200);
+    agent.wait_for_service("fresh", 1);
+    assert_eq!(target.hits(), hits + 1, "only the check that is new has run");
+}
+
+#[test]
+fn what_can_change_changes_and_the_rest_is_named() {
+    let settings = |rack: &str, most: u32, level: &str, domain: &str, voters: u32| {
+        json!({"limits": {"http_max_conns_per_client": most}, "log_level": level, "node_meta": {"rack": rack},
+            "domain": domain, "raft_trailing_logs": voters})
+    };
+    let agent = Agent::builder()
+        .config(json!({"log_level": null}))
+        .file("z.json", &settings("r1", 100, "warn", "one", 100))
+        .start();
+    let http = agent.http();
+    assert_eq!(agent.dns().addresses("n1.node.one").len(), 1);
+    assert!(!agent.log().contains("[INFO]"), "{}", agent.log());
+
+    agent.write_file("z.json", &settings("r2", 3, "info", "two", 200));
+    assert_eq!(http.put("/v1/agent/reload", "").status, 200);
+    assert_eq!(agent.dns().addresses("n1.node.two").len(), 1);
+    assert_ne!(agent.dns().query("n1.node.one", RecordType::A).answers.len(), 1);
+    eventually("the catalog knows the new metadata", || {
+        let meta = http.json("/v1/catalog/node/n1")["Node"]["Meta"].clone();
+        if meta["rack"] == "r2" { Ok(()) } else { Err(meta.to_string()) }
+    });
+    let named = "The 'raft_trailing_logs' field has changed, which takes effect only with a restart";
+    assert_eq!(agent.log().matches(named).count(), 1, "{}", agent.log());
+    assert_eq!(agent.log().matches("only with a restart").count(), 1, "{}", agent.log());
+    assert!(agent.log().contains("[INFO]  agent: configuration reloaded"), "{}", agent.log());
+
+    let mut held = Vec::new();
+    eventually("one too many is refused", || {
+        let mut more = TcpStream::connect(("127.0.0.1", agent.http_port())).unwrap();
+        more.set_read_timeout(Some(Duration::from_millis(200))).unwrap();
+        let mut answer = String::new();
+        // Whoever is let in hears nothing.
+        let _ = more.read_to_string(&mut answer);
+        if answer.contains("429") {
+            return Ok(());
+        }
+        held.push(more);
+        Err(format!("{} are let in", held.len()))
+    });
+    assert!(held.len() <= 3, "{} were let in", held.len());
+}
+
+#[test]
+fn a_configuration_that_is_wrong_changes_nothing_at_all() {
+    let agent = Agent::builder()
+        .config(json!({"log_level": null}))
+        .file(
+            "z.json",
+            &json!({"node_meta": {"rack": "r1"}, "log_level": "warn", "service": {"name": "kept"}}),
+        )
+        .start();
+    let http = agent.http();
+    for (wrong, why) in [
+        (json!({"log_level": "bogus"}), "Invalid log level"),
+        (json!({"acl": {"enabled": true}}), "acl.enabled"),
+        (json!({"check": {"name": "x", "service_id": "nobody", "ttl": "1h"}}), "nobody"),
+        (json!({"recursors": ["bad:::1"]}), "too many colons"),
+        (json!({"server": "maybe"}), "'server' expected type 'bool'"),
+    ] {
+        let mut tree =
+            json!({"node_meta": {"rack": "r2"}, "log_level": "info", "services": [{"name": "new"}]});
+        tree.as_object_mut().unwrap().extend(wrong.as_object().unwrap().clone());
+        agent.write_file("z.json", &tree);
+        let response = http.put("/v1/agent/reload", "");
+        assert_eq!(response.status, 500, "{wrong}");
+        assert!(response.text().contains(why), "{wrong}: {}", response.text());
+        assert_eq!(services(&agent), ["kept"], "{wrong}");
+        assert!(!agent.log().contains("[INFO]"), "{wrong}: {}", agent.log());
+    }
+    assert_eq!(http.json("/v1/catalog/node/n1")["Node"]["Meta"]["rack"], "r1");
+}
+
+#[test]
+fn files_are_watched_if_wanted() {
+    let agent = Agent::builder().config(json!({"auto_reload_config": true})).start();
+    agent.write_file("a.json", &json!({"service": {"name": "first"}}));
+    eventually("the file is taken up", || {
+        if services(&agent) == ["first"] { Ok(()) } else { Err(services(&agent).join(" ")) }
+    });
+    agent.write_file("a.json", "{");
+    eventually("what is wrong is told", || {
+        if agent.log().contains("unexpected end of JSON input") { Ok(()) } else { Err(agent.log()) }
+    });
+    assert_eq!(services(&agent), ["first"]);
+    agent.remove_file("a.json");
+    eventually("the service went with its file", || {
+        if services(&agent).is_empty() { Ok(()) } else { Err(services(&agent).join(" ")) }
+    });
 }

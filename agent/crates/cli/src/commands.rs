@@ -4,6 +4,7 @@ mod catalog;
 mod kv;
 mod maintain;
 mod members;
+mod monitor;
 mod services;
 mod validate;
 pub mod version;
@@ -68,6 +69,8 @@ pub const ALL: &[Command] = commands! {
         flags [maintain::FLAGS, flags::HTTP] => maintain::maint;
     ["members"] "" "Lists the members of the gossip pool", example "members -status=alive",
         flags [members::FLAGS, FORMAT, flags::HTTP] => members::list;
+    ["monitor"] "" "Streams the log of the agent", example "monitor -log-level=debug",
+        flags [monitor::FLAGS, flags::HTTP] => monitor::monitor;
     ["reload"] "" "Has the agent read its configuration again", example "reload",
         flags [flags::HTTP] => maintain::reload;
     ["services", "deregister"] " [FILE...]" "Removes services from the agent", example "services deregister -id=web-1",

@@ -1,7 +1,8 @@
 //! The commands, apart from the agent itself.
 //!
 //! [`run`] finds a command in [`commands::ALL`], reads its flags ([`flags`]), lets it ask the agent
-//! through [`lictor_client`], and returns what to print: a command never prints and never exits.
+//! through [`lictor_client`], and returns what to print: a command never prints and never exits;
+//! the one that goes on and on is lent a printer by its caller.
 //! Every command returns data beside its text, so that `-format=json` works everywhere.
 
 pub mod commands;
@@ -21,6 +22,8 @@ pub struct Context {
     pub env: fn(&str) -> Option<String>,
     /// Reads standard input to its end.
     pub stdin: fn() -> std::io::Result<Vec<u8>>,
+    /// Prints what comes before the end of a command that goes on and on.
+    pub stdout: fn(&[u8]) -> std::io::Result<()>,
 }
 
 /// Exit status for commands that do not exist.

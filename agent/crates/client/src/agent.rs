@@ -6,7 +6,7 @@ use lictor_model::check::Check;
 use lictor_model::local::Member;
 use serde_json::Value;
 
-use crate::{Client, Failure, Parameters};
+use crate::{Client, Failure, Parameters, Stream};
 
 impl Client {
     /// The members of the agent's gossip pool.
@@ -16,6 +16,16 @@ impl Client {
     pub async fn members(&self, wan: bool) -> Result<Vec<Member>, Failure> {
         let parameters = if wan { Parameters::default().value("wan", 1) } else { Parameters::default() };
         self.get("/v1/agent/members", parameters).await?.json()
+    }
+
+    /// Lines of the agent's log from now on.
+    ///
+    /// # Errors
+    /// See [`Failure`].
+    pub async fn monitor(&self, level: &str, json: bool) -> Result<Stream, Failure> {
+        let parameters = Parameters::default().value("loglevel", level);
+        let parameters = if json { parameters.value("logjson", true) } else { parameters };
+        self.stream("/v1/agent/monitor", parameters).await
     }
 
     /// Registers a service.

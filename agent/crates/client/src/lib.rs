@@ -18,6 +18,8 @@ pub use kv::{Entry, PutOptions};
 
 /// How long a request may take unless it says otherwise.
 const TIMEOUT: Duration = Duration::from_secs(60);
+/// How long a stream may go on: longer than any agent runs.
+const STREAM_TIMEOUT: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
 /// What stays as it is in a path.
 const PATH: &AsciiSet =
     &NON_ALPHANUMERIC.remove(b'/').remove(b'-').remove(b'_').remove(b'.').remove(b'~').remove(b':');
@@ -160,6 +162,38 @@ impl Client {
         self.send(reqwest::Method::DELETE, "Delete", path, parameters, Vec::new()).await
     }
 
+    /// Bytes as the agent sends them, for as long as it does.
+    pub(crate) async fn stream(&self, path: &str, parameters: Parameters) -> Result<Stream, Failure> {
+        let (url, request) = self.request(reqwest::Method::GET, path, parameters);
+        let unreachable = |error: &reqwest::Error| Failure::Unreachable {
+            method: "Get",
+            url: url.clone(),
+            reason: innermost(error),
+        };
+        let response = request.timeout(STREAM_TIMEOUT).send().await.map_err(|error| unreachable(&error))?;
+        let status = response.status().as_u16();
+        if status == 200 {
+            return Ok(Stream { response, url });
+        }
+        let message = response.text().await.map_err(|error| unreachable(&error))?;
+        Err(Failure::Refused { status, message: message.trim_end().to_owned() })
+    }
+
+    fn request(
+        &self,
+        method: reqwest::Method,
+        path: &str,
+        parameters: Parameters,
+    ) -> (String, reqwest::RequestBuilder) {
+        let parameters = parameters.unless_empty("dc", &self.options.datacenter).written();
+        let url = format!("{}{}{parameters}", self.base, utf8_percent_encode(path, PATH));
+        let mut request = self.http.request(method, &url);
+        if !self.options.token.is_empty() {
+            request = request.header("X-Consul-Token", &self.options.token);
+        }
+        (url, request)
+    }
+
     async fn send(
         &self,
         method: reqwest::Method,
@@ -168,12 +202,8 @@ impl Client {
         parameters: Parameters,
         body: Vec<u8>,
     ) -> Result<Answer, Failure> {
-        let parameters = parameters.unless_empty("dc", &self.options.datacenter).written();
-        let url = format!("{}{}{parameters}", self.base, utf8_percent_encode(path, PATH));
-        let mut request = self.http.request(method, &url).body(body);
-        if !self.options.token.is_empty() {
-            request = request.header("X-Consul-Token", &self.options.token);
-        }
+        let (url, request) = self.request(method, path, parameters);
+        let request = request.body(body);
         let unreachable = |error: &reqwest::Error| Failure::Unreachable {
             method: word,
             url: url.clone(),
@@ -187,6 +217,28 @@ impl Client {
         }
         let message = String::from_utf8_lossy(&body).trim_end().to_owned();
         Err(Failure::Refused { status, message })
+    }
+}
+
+/// Bytes that come one after the other.
+#[derive(Debug)]
+pub struct Stream {
+    response: reqwest::Response,
+    url: String,
+}
+
+impl Stream {
+    /// The next ones; nothing once the agent has ended the stream.
+    ///
+    /// # Errors
+    /// If the connection broke.
+    pub async fn next(&mut self) -> Result<Option<Vec<u8>>, Failure> {
+        let piece = self.response.chunk().await.map_err(|error| Failure::Unreachable {
+            method: "Get",
+            url: self.url.clone(),
+            reason: innermost(&error),
+        })?;
+        Ok(piece.map(|piece| piece.to_vec()))
     }
 }
 

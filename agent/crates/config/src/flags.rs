@@ -6,7 +6,7 @@
 use serde_json::{Map, Value, json};
 
 use crate::Sources;
-use crate::source::{self, Format};
+use crate::source::Format;
 
 /// What a flag takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,7 +28,7 @@ pub enum Kind {
 pub const FLAGS: &[(&str, Kind, &str)] = &[
     ("advertise", Kind::Text, "advertise_addr"),
     ("advertise-wan", Kind::Text, "advertise_addr_wan"),
-    ("allow-write-http-from", Kind::List, "allow_write_http_from"),
+    ("allow-write-http-from", Kind::List, "http_config.allow_write_http_from"),
     ("alt-domain", Kind::Text, "alt_domain"),
     ("auto-reload-config", Kind::Switch, "auto_reload_config"),
     ("bind", Kind::Text, "bind_addr"),
@@ -67,7 +67,7 @@ pub const FLAGS: &[(&str, Kind, &str)] = &[
     ("node", Kind::Text, "node_name"),
     ("node-id", Kind::Text, "node_id"),
     ("node-meta", Kind::Pair, "node_meta"),
-    ("non-voting-server", Kind::Switch, "non_voting_server"),
+    ("non-voting-server", Kind::Switch, "read_replica"),
     ("pid-file", Kind::Text, "pid_file"),
     ("primary-gateway", Kind::List, "primary_gateways"),
     ("protocol", Kind::Number, "protocol"),
@@ -91,9 +91,9 @@ pub const FLAGS: &[(&str, Kind, &str)] = &[
     ("server", Kind::Switch, "server"),
     ("server-port", Kind::Number, "ports.server"),
     ("syslog", Kind::Switch, "enable_syslog"),
-    ("ui", Kind::Switch, "ui"),
-    ("ui-content-path", Kind::Text, "ui_content_path"),
-    ("ui-dir", Kind::Text, "ui_dir"),
+    ("ui", Kind::Switch, "ui_config.enabled"),
+    ("ui-content-path", Kind::Text, "ui_config.content_path"),
+    ("ui-dir", Kind::Text, "ui_config.dir"),
 ];
 
 /// Reads the agent's command line.
@@ -153,14 +153,7 @@ fn about_sources(sources: &mut Sources, name: &str, value: &Value) -> Result<(),
         "config-dir" | "config-file" => sources.paths.push(text.into()),
         "config-format" => sources.format = Some(format(text)?),
         "dev" => sources.dev = value == &json!(true),
-        "hcl" => {
-            let tree =
-                source::parse(text, Format::Hcl).map_err(|why| format!("failed to parse -hcl: {why}"))?;
-            crate::keys::check(&tree).map_err(|unknown| {
-                format!("failed to parse -hcl: {}", crate::keys::describe_unknown(&unknown))
-            })?;
-            sources.overrides.push(tree);
-        }
+        "hcl" => sources.fragments.push(text.to_owned()),
         _ => {}
     }
     Ok(())

@@ -32,15 +32,48 @@ struct Parser<'s> {
 }
 
 impl Parser<'_> {
-    fn error<T>(&self, what: &str) -> Result<T, String> {
+    /// Where the rest begins, as `line:column`.
+    fn place(&self) -> String {
         let before = self.source.get(..self.source.len() - self.rest.len()).unwrap_or_default();
         let line = before.matches('\n').count() + 1;
         let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
-        let got = match self.rest.chars().next() {
-            None => "EOF".to_owned(),
-            Some(found) => format!("{found:?}"),
+        format!("{line}:{column}")
+    }
+
+    fn error<T>(&self, what: impl std::fmt::Display) -> Result<T, String> {
+        Err(format!("At {}: {what}", self.place()))
+    }
+
+    /// The kind of what comes next, by the reference's name for it, and its text.
+    fn token(&self) -> (&'static str, &str) {
+        let Some(first) = self.rest.chars().next() else { return ("EOF", "") };
+        let kind = match first {
+            '{' => "LBRACE",
+            '}' => "RBRACE",
+            '[' => "LBRACK",
+            ']' => "RBRACK",
+            ',' => "COMMA",
+            '=' => "ASSIGN",
+            '"' => "STRING",
+            _ => {
+                let word = self.word();
+                return match literal(word) {
+                    Some(Value::Bool(_)) => ("BOOL", word),
+                    Some(Value::Number(number)) if number.is_f64() => ("FLOAT", word),
+                    Some(Value::Number(_)) => ("NUMBER", word),
+                    _ if first.is_alphabetic() || first == '_' => ("IDENT", word),
+                    _ => ("ILLEGAL", word),
+                };
+            }
         };
-        Err(format!("At {line}:{column}: {what} got: {got}"))
+        (kind, self.rest.get(..first.len_utf8()).unwrap_or_default())
+    }
+
+    /// What comes next, up to where a value ends.
+    fn word(&self) -> &str {
+        let ends = |c: char| c.is_whitespace() || matches!(c, ',' | ']' | '[' | '}' | '{' | '#' | '=' | '"');
+        let end = self.rest.find(ends).unwrap_or(self.rest.len());
+        self.rest.get(..end).unwrap_or_default()
     }
 
     fn skip(&mut self, bytes: usize) {
@@ -57,7 +90,7 @@ impl Parser<'_> {
             } else if self.rest.starts_with("/*") {
                 match self.rest.find("*/") {
                     Some(end) => self.skip(end + 2),
-                    None => return self.error("comment not terminated,"),
+                    None => return self.error("comment not terminated"),
                 }
             } else {
                 return Ok(());
@@ -76,46 +109,71 @@ impl Parser<'_> {
 
     fn fields(&mut self, depth: usize, end: End) -> Result<Map<String, Value>, String> {
         if depth > MAX_DEPTH {
-            return self.error("nested too deep,");
+            return self.error("nested too deep");
         }
         let mut fields = Map::new();
         loop {
             self.skip_space()?;
             if self.rest.is_empty() {
-                return match end {
-                    End::OfFile => Ok(fields),
-                    End::Brace => self.error("object expected closing RBRACE"),
-                };
+                return if end == End::OfFile { Ok(fields) } else { self.unclosed() };
             }
             if end == End::Brace && self.takes('}')? {
                 return Ok(fields);
             }
             let key = self.key()?;
-            let value = self.field(depth)?;
-            add(&mut fields, key, value);
+            match self.field(depth, &[&key])? {
+                Some(value) => add(&mut fields, key, value),
+                None if end == End::Brace => {
+                    // The brace counts as what the key is missing, so that another one is.
+                    self.takes('}')?;
+                    self.skip_space()?;
+                    return if self.takes('}')? { Ok(fields) } else { self.unclosed() };
+                }
+                None => return Ok(fields),
+            }
             self.takes(',')?;
         }
     }
 
-    /// What follows a key: a value, or labels and an object.
-    fn field(&mut self, depth: usize) -> Result<Value, String> {
+    fn unclosed<T>(&self) -> Result<T, String> {
+        self.error(format!("object expected closing RBRACE got: {}", self.token().0))
+    }
+
+    /// What follows keys: a value, or more keys and an object. Nothing if the value is missing at
+    /// the end of the object that the keys are in.
+    fn field(&mut self, depth: usize, keys: &[&str]) -> Result<Option<Value>, String> {
+        if depth > MAX_DEPTH {
+            return self.error("nested too deep");
+        }
         if self.takes('=')? {
-            return self.value(depth + 1);
+            if keys.len() > 1 {
+                return self.error("nested object expected: LBRACE got: ASSIGN");
+            }
+            self.skip_space()?;
+            if matches!(self.token().0, "EOF" | "RBRACE") && (depth > 0 || self.rest.is_empty()) {
+                return Ok(None);
+            }
+            return self.value(depth + 1).map(Some);
         }
         if self.takes('{')? {
-            return self.fields(depth + 1, End::Brace).map(Value::Object);
+            return self.fields(depth + 1, End::Brace).map(|fields| Some(Value::Object(fields)));
         }
-        if depth > MAX_DEPTH {
-            return self.error("nested too deep,");
+        match self.token().0 {
+            "IDENT" | "STRING" | "BOOL" => {}
+            "EOF" | "RBRACE" => {
+                let keys = keys.join(" ");
+                return self
+                    .error(format!("key '{keys}' expected start of object ('{{') or assignment ('=')"));
+            }
+            "ILLEGAL" => return self.error("illegal character"),
+            other => return self.error(format!("expected: IDENT | STRING | ASSIGN | LBRACE got: {other}")),
         }
-        if !self.rest.starts_with('"') {
-            return self.error("key without a value, expected '=' or '{'");
-        }
-        let label = self.string()?;
-        let inner = self.field(depth + 1)?;
+        let label = self.key()?;
+        let all: Vec<&str> = keys.iter().copied().chain([label.as_str()]).collect();
+        let inner = self.field(depth + 1, &all)?;
         let mut object = Map::new();
-        object.insert(label, inner);
-        Ok(Value::Object(object))
+        object.insert(label, inner.unwrap_or_default());
+        Ok(Some(Value::Object(object)))
     }
 
     fn key(&mut self) -> Result<String, String> {
@@ -125,7 +183,12 @@ impl Parser<'_> {
         let fits = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '.' | ':');
         let end = self.rest.find(|c| !fits(c)).unwrap_or(self.rest.len());
         if end == 0 {
-            return self.error("expected a key,");
+            return match self.token().0 {
+                "ILLEGAL" => self.error("illegal character"),
+                "ASSIGN" => self.error("no object keys found!"),
+                "LBRACE" => self.error("expected: IDENT | STRING got: LBRACE"),
+                other => self.error(format!("expected: IDENT | STRING | ASSIGN | LBRACE got: {other}")),
+            };
         }
         let (key, _) = self.rest.split_at(end);
         let key = key.to_owned();
@@ -135,7 +198,7 @@ impl Parser<'_> {
 
     fn value(&mut self, depth: usize) -> Result<Value, String> {
         if depth > MAX_DEPTH {
-            return self.error("nested too deep,");
+            return self.error("nested too deep");
         }
         self.skip_space()?;
         if self.rest.starts_with('"') {
@@ -150,13 +213,12 @@ impl Parser<'_> {
         if self.takes('[')? {
             return self.list(depth + 1);
         }
-        let end = self
-            .rest
-            .find(|c: char| c.is_whitespace() || matches!(c, ',' | ']' | '}' | '#'))
-            .unwrap_or(self.rest.len());
-        let (word, _) = self.rest.split_at(end);
-        let Some(value) = literal(word) else { return self.error("expected a value,") };
-        self.skip(end);
+        let word = self.word();
+        let Some(value) = literal(word) else {
+            let (kind, text) = self.token();
+            return self.error(format!("Unknown token: {} {kind} {text}", self.place()));
+        };
+        self.skip(word.len());
         Ok(value)
     }
 
@@ -166,9 +228,22 @@ impl Parser<'_> {
             if self.takes(']')? {
                 return Ok(Value::Array(items));
             }
+            match self.token().0 {
+                kind @ ("EOF" | "IDENT" | "ASSIGN" | "RBRACE") => {
+                    return self.error(format!("unexpected token while parsing list: {kind}"));
+                }
+                "ILLEGAL" if !self.rest.starts_with("<<") => return self.error("illegal character"),
+                // Commas too many are no mistake.
+                "COMMA" => {
+                    self.takes(',')?;
+                    continue;
+                }
+                _ => {}
+            }
             items.push(self.value(depth)?);
             if !self.takes(',')? && !self.rest.starts_with(']') {
-                return self.error("error parsing list, expected comma or list end,");
+                let got = self.token().0;
+                return self.error(format!("error parsing list, expected comma or list end, got: {got}"));
             }
         }
     }
@@ -193,7 +268,7 @@ impl Parser<'_> {
                         let decoded = u32::from_str_radix(&code, 16).ok().and_then(char::from_u32);
                         match decoded {
                             Some(decoded) => text.push(decoded),
-                            None => return self.error("illegal escape in a string,"),
+                            None => return self.error("illegal char escape"),
                         }
                     }
                     Some(other) => text.push(other),
@@ -202,13 +277,13 @@ impl Parser<'_> {
                 other => text.push(other),
             }
         }
-        self.error("literal not terminated,")
+        self.error("literal not terminated")
     }
 
     /// `<<MARK` up to a line that is `MARK`; `<<-MARK` takes the common indentation away.
     fn heredoc(&mut self) -> Result<String, String> {
         let Some((first, body)) = self.rest.split_once('\n') else {
-            return self.error("heredoc not terminated,");
+            return self.error("heredoc not terminated");
         };
         let mark = first.trim_start_matches('<').trim();
         let (indented, mark) = match mark.strip_prefix('-') {
@@ -225,7 +300,7 @@ impl Parser<'_> {
             }
             lines.push(line);
         }
-        self.error("heredoc not terminated,")
+        self.error("heredoc not terminated")
     }
 }
 
@@ -309,17 +384,86 @@ mod tests {
 
     #[test]
     fn mistakes_name_their_place() {
-        assert_eq!(parse("service {\n name = \n}").unwrap_err(), "At 3:1: expected a value, got: '}'");
-        assert_eq!(parse("a {\n b = 1\n").unwrap_err(), "At 3:1: object expected closing RBRACE got: EOF");
-        assert_eq!(parse("a = \"x").unwrap_err(), "At 1:5: literal not terminated, got: '\"'");
-        assert!(parse(&"a {".repeat(100)).is_err());
-        assert!(parse(&"a = [".repeat(100)).is_err());
+        for (source, why) in [
+            ("service {\n name = \n}", "At 3:2: object expected closing RBRACE got: EOF"),
+            ("a {\n b = 1\n", "At 3:1: object expected closing RBRACE got: EOF"),
+            ("a = \"x", "At 1:5: literal not terminated"),
+            ("a = maybe", "At 1:5: Unknown token: 1:5 IDENT maybe"),
+            ("a = }", "At 1:5: Unknown token: 1:5 RBRACE }"),
+            ("a", "At 1:2: key 'a' expected start of object ('{') or assignment ('=')"),
+            ("a { b c }", "At 1:9: key 'b c' expected start of object ('{') or assignment ('=')"),
+            ("a b = 1", "At 1:6: nested object expected: LBRACE got: ASSIGN"),
+            ("a 5", "At 1:3: expected: IDENT | STRING | ASSIGN | LBRACE got: NUMBER"),
+            ("a = [1 2]", "At 1:8: error parsing list, expected comma or list end, got: NUMBER"),
+            ("a = [x]", "At 1:6: unexpected token while parsing list: IDENT"),
+            ("a = [1", "At 1:7: error parsing list, expected comma or list end, got: EOF"),
+            ("{ a = 1", "At 1:1: expected: IDENT | STRING got: LBRACE"),
+        ] {
+            assert_eq!(
+                parse(source).map_err(|error| error.replace(", At", "At")),
+                Err(why.to_owned()),
+                "{source}"
+            );
+        }
+    }
+
+    #[test]
+    fn nesting_is_bounded() {
+        for source in ["a {", "a = [", "a b ", "a \"b\" "] {
+            assert!(parse(&source.repeat(100_000)).is_err(), "{source}");
+        }
+        let list = |depth: usize| format!("a = {}{}", "[".repeat(depth), "]".repeat(depth));
+        assert!(parse(&list(MAX_DEPTH)).is_ok() && parse(&list(MAX_DEPTH + 1)).is_err());
+    }
+
+    /// A value as HCL; objects within lists and everything else JSON has.
+    fn written(value: &Value) -> String {
+        match value {
+            Value::Object(fields) => {
+                let fields: Vec<String> = fields
+                    .iter()
+                    .map(|(key, value)| format!("{} = {}", json!(key), written(value)))
+                    .collect();
+                format!("{{ {} }}", fields.join("\n"))
+            }
+            Value::Array(items) => {
+                format!("[{}]", items.iter().map(written).collect::<Vec<_>>().join(", "))
+            }
+            other => other.to_string(),
+        }
+    }
+
+    fn trees() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            any::<bool>().prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            (-1e9..1e9f64).prop_map(Value::from),
+            any::<String>().prop_map(Value::from),
+        ];
+        leaf.prop_recursive(4, 64, 8, |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..6).prop_map(Value::from),
+                prop::collection::btree_map(any::<String>(), inner, 0..6)
+                    .prop_map(|fields| Value::Object(fields.into_iter().collect())),
+            ]
+        })
     }
 
     proptest! {
         #[test]
-        fn never_panics(source in "[a-b\"{}\\[\\]=, \\n#/*<\\\\0-9-]{0,60}") {
+        fn pieces_of_the_language_never_panic(source in "[a-b\"{}\\[\\]=, \\n#/*<\\\\0-9-]{0,60}") {
             let _ = parse(&source);
+        }
+
+        #[test]
+        fn arbitrary_text_never_panics(source in any::<String>()) {
+            let _ = parse(&source);
+        }
+
+        #[test]
+        fn what_json_can_say_reads_back(tree in trees()) {
+            let source = format!("top = {}", written(&tree));
+            prop_assert_eq!(parse(&source), Ok(json!({"top": tree})));
         }
     }
 }

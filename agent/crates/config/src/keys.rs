@@ -1,6 +1,10 @@
-//! Every configuration key of the reference, and what becomes of it here.
+//! Every configuration key of the reference, nested ones too, and what becomes of it here.
+
+mod table;
 
 use serde_json::Value;
+
+pub use table::KEYS;
 
 /// What becomes of a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -11,234 +15,159 @@ pub enum Class {
     Silent,
     /// It is accepted, has no effect, and a warning says so when it is set.
     Warns,
+    /// It promises what this build cannot keep, and ignoring that would be unsafe: an agent that
+    /// is told so does not start.
+    Refused(&'static str),
 }
 
-use Class::{Silent, Warns, Works};
-
-/// All keys. An object whose keys are not listed one by one is accepted whole.
-pub const KEYS: &[(&str, Class)] = &[
-    ("acl", Warns),
-    ("acl_agent_master_token", Warns),
-    ("acl_agent_token", Warns),
-    ("acl_datacenter", Warns),
-    ("acl_default_policy", Warns),
-    ("acl_down_policy", Warns),
-    ("acl_enable_key_list_policy", Warns),
-    ("acl_enforce_version_8", Warns),
-    ("acl_master_token", Warns),
-    ("acl_replication_token", Warns),
-    ("acl_token", Warns),
-    ("acl_ttl", Warns),
-    ("addresses", Works),
-    ("advertise_addr", Works),
-    ("advertise_addr_ipv4", Warns),
-    ("advertise_addr_ipv6", Warns),
-    ("advertise_addr_wan", Warns),
-    ("advertise_addr_wan_ipv4", Warns),
-    ("advertise_addr_wan_ipv6", Warns),
-    ("advertise_reconnect_timeout", Warns),
-    ("allow_write_http_from", Works),
-    ("alt_domain", Works),
-    ("audit", Warns),
-    ("auto_config", Warns),
-    ("auto_encrypt", Warns),
-    ("auto_reload_config", Warns),
-    ("autopilot", Works),
-    ("bind_addr", Works),
-    ("bootstrap", Works),
-    ("bootstrap_expect", Works),
-    ("ca_file", Warns),
-    ("ca_path", Warns),
-    ("cache", Warns),
-    ("cert_file", Warns),
-    ("check_deregister_interval_min", Works),
-    ("check_output_max_size", Works),
-    ("check_reap_interval", Works),
-    ("check_update_interval", Works),
-    ("checks", Works),
-    ("client_addr", Works),
-    ("cloud", Warns),
-    ("config_entries", Warns),
-    ("connect", Silent),
-    ("data_dir", Works),
-    ("datacenter", Works),
-    ("default_intention_policy", Warns),
-    ("default_query_time", Works),
-    ("disable_anonymous_signature", Silent),
-    ("disable_coordinates", Warns),
-    ("disable_host_node_id", Silent),
-    ("disable_http_unprintable_char_filter", Warns),
-    ("disable_keyring_file", Warns),
-    ("disable_remote_exec", Silent),
-    ("disable_update_check", Silent),
-    ("discard_check_output", Warns),
-    ("discovery_max_stale", Warns),
-    ("dns_config", Works),
-    ("domain", Works),
-    ("enable_acl_replication", Warns),
-    ("enable_agent_tls_for_checks", Warns),
-    ("enable_central_service_config", Silent),
-    ("enable_debug", Warns),
-    ("enable_local_script_checks", Works),
-    ("enable_script_checks", Works),
-    ("enable_syslog", Warns),
-    ("encrypt", Warns),
-    ("encrypt_verify_incoming", Warns),
-    ("encrypt_verify_outgoing", Warns),
-    ("experiments", Warns),
-    ("gossip_lan", Warns),
-    ("gossip_wan", Warns),
-    ("http_config", Works),
-    ("key_file", Warns),
-    ("leave_on_terminate", Works),
-    ("license_path", Warns),
-    ("limits", Works),
-    ("locality", Silent),
-    ("log_file", Warns),
-    ("log_json", Works),
-    ("log_level", Works),
-    ("log_rotate_bytes", Warns),
-    ("log_rotate_duration", Warns),
-    ("log_rotate_max_files", Warns),
-    ("max_query_time", Works),
-    ("node_id", Works),
-    ("node_meta", Works),
-    ("node_name", Works),
-    ("non_voting_server", Warns),
-    ("partition", Warns),
-    ("peering", Silent),
-    ("performance", Works),
-    ("pid_file", Works),
-    ("plugin_bounds", Works),
-    ("plugin_dir", Works),
-    ("ports", Works),
-    ("primary_datacenter", Warns),
-    ("primary_gateways", Warns),
-    ("primary_gateways_interval", Warns),
-    ("protocol", Silent),
-    ("raft_boltdb", Warns),
-    ("raft_logstore", Warns),
-    ("raft_protocol", Silent),
-    ("raft_snapshot_interval", Warns),
-    ("raft_snapshot_threshold", Works),
-    ("raft_trailing_logs", Works),
-    ("read_replica", Warns),
-    ("reconnect_timeout", Warns),
-    ("reconnect_timeout_wan", Warns),
-    ("recursors", Works),
-    ("rejoin_after_leave", Warns),
-    ("reporting", Warns),
-    ("retry_interval", Warns),
-    ("retry_interval_wan", Warns),
-    ("retry_join", Warns),
-    ("retry_join_wan", Warns),
-    ("retry_max", Warns),
-    ("retry_max_wan", Warns),
-    ("rpc", Warns),
-    ("segment", Warns),
-    ("segments", Silent),
-    ("serf_lan", Warns),
-    ("serf_lan_allowed_cidrs", Warns),
-    ("serf_wan", Warns),
-    ("serf_wan_allowed_cidrs", Warns),
-    ("server", Works),
-    ("server_name", Warns),
-    ("server_rejoin_age_max", Warns),
-    ("services", Works),
-    ("session_ttl_min", Works),
-    ("skip_leave_on_interrupt", Works),
-    ("start_join", Warns),
-    ("start_join_wan", Warns),
-    ("syslog_facility", Warns),
-    ("tagged_addresses", Warns),
-    ("telemetry", Warns),
-    ("tls", Warns),
-    ("tls_cipher_suites", Warns),
-    ("tls_min_version", Warns),
-    ("tls_prefer_server_cipher_suites", Warns),
-    ("translate_wan_addrs", Warns),
-    ("ui", Warns),
-    ("ui_config", Warns),
-    ("ui_content_path", Warns),
-    ("ui_dir", Warns),
-    ("unix_sockets", Works),
-    ("use_streaming_backend", Silent),
-    ("verify_incoming", Warns),
-    ("verify_incoming_https", Warns),
-    ("verify_incoming_rpc", Warns),
-    ("verify_outgoing", Warns),
-    ("verify_server_hostname", Warns),
-    ("version", Silent),
-    ("version_metadata", Silent),
-    ("version_prerelease", Silent),
-    ("watches", Warns),
-    ("xds", Warns),
-];
-
-/// Keys that promise protection which this build does not give. An agent that is told to protect
-/// something and cannot does not start.
-const UNSAFE_TO_IGNORE: &[(&str, &str)] = &[
-    ("acl.enabled", "access control is not part of this build"),
-    ("auto_encrypt.tls", "TLS is not part of this build"),
-    ("encrypt", "gossip encryption is not part of this build"),
-    ("serf_lan_allowed_cidrs", "the gossip pool cannot yet be restricted"),
-    ("tls.defaults.verify_incoming", "TLS is not part of this build"),
-    ("tls.defaults.verify_outgoing", "TLS is not part of this build"),
-    ("tls.https.verify_incoming", "TLS is not part of this build"),
-    ("tls.internal_rpc.verify_incoming", "TLS is not part of this build"),
-    ("verify_incoming", "TLS is not part of this build"),
-    ("verify_incoming_https", "TLS is not part of this build"),
-    ("verify_incoming_rpc", "TLS is not part of this build"),
-    ("verify_outgoing", "TLS is not part of this build"),
-];
-
-/// Why the agent must not start: a line for each key whose promise it cannot keep.
-#[must_use]
-pub fn broken_promises(tree: &Value) -> Vec<String> {
-    UNSAFE_TO_IGNORE
-        .iter()
-        .filter(|(key, _)| !is_idle(at(tree, key)))
-        .map(|(key, why)| format!("{key}: {why}; refusing to start without it"))
-        .collect()
+/// What a value has to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shape {
+    /// Yes or no.
+    Flag,
+    /// A text.
+    Text,
+    /// A whole number.
+    Whole,
+    /// A whole number that is not negative.
+    Count,
+    /// Any number.
+    Number,
+    /// A list of texts.
+    Texts,
+    /// Texts by name.
+    TextMap,
+    /// Lists of texts by name.
+    TextLists,
+    /// An object with these keys.
+    Fields(&'static [Key]),
+    /// A list of objects with these keys.
+    Each(&'static [Key]),
+    /// Objects with these keys, by name.
+    Named(&'static [Key]),
+    /// A list of objects whose keys nobody lists.
+    AnyMaps,
+    /// Whatever somebody likes.
+    Any,
 }
 
-fn at<'t>(tree: &'t Value, key: &str) -> &'t Value {
-    key.split('.').fold(tree, |found, part| found.get(part).unwrap_or(&Value::Null))
+/// A key of a file, or of an object in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Key {
+    /// Its name.
+    pub name: &'static str,
+    /// Another name for it.
+    pub alias: Option<&'static str>,
+    /// What its value has to be.
+    pub shape: Shape,
+    /// What becomes of it; for an object whose keys are listed, the keys say that themselves.
+    pub class: Class,
 }
 
-/// Looks at the keys of one file. Returns a warning for each key that is set without effect.
-///
-/// # Errors
-/// The keys that are not known.
-pub fn check(tree: &Value) -> Result<Vec<String>, Vec<String>> {
-    let Some(fields) = tree.as_object() else { return Ok(Vec::new()) };
-    let mut unknown = Vec::new();
-    let mut warnings = Vec::new();
-    for (key, value) in fields {
-        match class_of(key) {
-            None => unknown.push(key.clone()),
-            Some(Works | Silent) => {}
-            Some(Warns) if is_idle(value) => {}
-            Some(Warns) if UNSAFE_TO_IGNORE.iter().any(|(unsafe_key, _)| unsafe_key == key) => {}
-            Some(Warns) => {
-                warnings.push(format!("The '{key}' field is accepted but has no effect in this build"));
-            }
+impl Key {
+    const fn or(mut self, alias: &'static str) -> Self {
+        self.alias = Some(alias);
+        self
+    }
+
+    /// The keys of its value, if they are listed.
+    #[must_use]
+    pub fn keys(&self) -> Option<&'static [Self]> {
+        match self.shape {
+            Shape::Fields(keys) | Shape::Each(keys) | Shape::Named(keys) => Some(keys),
+            _ => None,
         }
     }
-    if unknown.is_empty() { Ok(warnings) } else { Err(unknown) }
 }
 
-/// What becomes of a key.
-#[must_use]
-pub fn class_of(key: &str) -> Option<Class> {
-    KEYS.iter().find(|(known, _)| *known == key).map(|(_, class)| *class)
+const fn key(name: &'static str, shape: Shape, class: Class) -> Key {
+    Key { name, alias: None, shape, class }
 }
 
-/// A message that lists unknown keys.
+const fn works(name: &'static str, shape: Shape) -> Key {
+    key(name, shape, Class::Works)
+}
+
+const fn group(name: &'static str, shape: Shape) -> Key {
+    key(name, shape, Class::Works)
+}
+
+const fn silent(name: &'static str, shape: Shape) -> Key {
+    key(name, shape, Class::Silent)
+}
+
+const fn warns(name: &'static str, shape: Shape) -> Key {
+    key(name, shape, Class::Warns)
+}
+
+const fn refused(name: &'static str, shape: Shape, why: &'static str) -> Key {
+    key(name, shape, Class::Refused(why))
+}
+
+/// All keys that are no objects of listed keys, by their full names, in the order of the table.
+/// `[]` stands for the place in a list, `{}` for a name that users choose.
 #[must_use]
-pub fn describe_unknown(unknown: &[String]) -> String {
-    let lines: Vec<String> = unknown.iter().map(|key| format!("invalid config key {key}")).collect();
-    list_of_errors(&lines)
+pub fn listed() -> Vec<(String, Class)> {
+    let mut found = Vec::new();
+    collect("", KEYS, &mut found);
+    found
+}
+
+fn collect(above: &str, keys: &'static [Key], found: &mut Vec<(String, Class)>) {
+    for key in keys {
+        let name = format!("{above}{}", key.name);
+        match key.shape {
+            Shape::Fields(inner) => collect(&format!("{name}."), inner, found),
+            Shape::Each(inner) => collect(&format!("{name}[]."), inner, found),
+            Shape::Named(inner) => collect(&format!("{name}{{}}."), inner, found),
+            _ => found.push((name, key.class)),
+        }
+    }
+}
+
+/// What a configuration asks for without getting it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Unmet {
+    /// A line for each key that is accepted without effect.
+    pub ineffective: Vec<String>,
+    /// A line for each key whose promise cannot be kept: the agent must not start.
+    pub refused: Vec<String>,
+}
+
+/// Looks through a whole configuration.
+#[must_use]
+pub fn unmet(tree: &Value) -> Unmet {
+    let mut unmet = Unmet::default();
+    look("", tree, KEYS, &mut unmet);
+    unmet
+}
+
+fn look(above: &str, tree: &Value, keys: &'static [Key], unmet: &mut Unmet) {
+    let Some(fields) = tree.as_object() else { return };
+    for key in keys {
+        let Some(value) = fields.get(key.name).filter(|value| !is_idle(value)) else { continue };
+        let name = format!("{above}{}", key.name);
+        match (key.class, key.shape) {
+            // Definitions say themselves what they cannot have.
+            (_, Shape::Each(_)) if above.is_empty() && matches!(key.name, "services" | "checks") => {}
+            (_, Shape::Fields(inner)) => look(&format!("{name}."), value, inner, unmet),
+            (_, Shape::Named(inner)) => {
+                for (chosen, value) in value.as_object().into_iter().flatten() {
+                    look(&format!("{name}.{chosen}."), value, inner, unmet);
+                }
+            }
+            (Class::Warns, _) => unmet.ineffective.push(ineffective(&name)),
+            (Class::Refused(why), _) => {
+                unmet.refused.push(format!("{name}: {why}; refusing to start without it"));
+            }
+            (Class::Works | Class::Silent, _) => {}
+        }
+    }
+}
+
+/// The warning for a key without effect.
+pub(crate) fn ineffective(name: &str) -> String {
+    format!("The '{name}' field is accepted but has no effect in this build")
 }
 
 /// Several problems as one message, the way operators know it.

@@ -1,8 +1,11 @@
 //! The configuration the agent starts from.
 
+mod definitions;
 mod dns;
 mod http;
+mod log;
 mod read;
+mod validate;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -10,7 +13,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use lictor_model::check::DEFAULT_OUTPUT_LIMIT;
-use lictor_model::definition::{CheckDefinition, ServiceDefinition, decode};
+use lictor_model::definition::{CheckDefinition, ServiceDefinition};
 use lictor_model::duration::GoDuration;
 use lictor_model::operator::AutopilotConfig;
 use serde_json::{Value, json};
@@ -19,6 +22,9 @@ pub use dns::{DnsConfig, RecursorStrategy, Soa};
 use read::Reader;
 
 pub use http::HttpConfig;
+pub use log::LogConfig;
+
+use crate::keys::Unmet;
 
 /// Which port each listener has; absent: it is off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -115,10 +121,12 @@ pub struct RuntimeConfig {
     pub leave_on_terminate: bool,
     /// Do not leave the cluster on SIGINT; by default servers do not.
     pub skip_leave_on_interrupt: bool,
-    /// Least severe level that is logged.
-    pub log_level: String,
-    /// Log as JSON.
-    pub log_json: bool,
+    /// The log.
+    pub log: LogConfig,
+    /// The key for gossip, which this build cannot use.
+    pub encrypt: String,
+    /// Whether the agent watches its files and reloads when one changes.
+    pub auto_reload: bool,
     /// File that holds the process id while the agent runs.
     pub pid_file: Option<PathBuf>,
     /// Where components are looked for beside the built-in ones.
@@ -131,8 +139,10 @@ pub struct RuntimeConfig {
     pub services: Vec<ServiceDefinition>,
     /// Checks outside of services.
     pub checks: Vec<CheckDefinition>,
-    /// What was accepted without effect, for the log.
+    /// What the author should know or change some day.
     pub warnings: Vec<String>,
+    /// What is asked for and not given.
+    pub unmet: Unmet,
 }
 
 /// The values that hold unless a source says otherwise.
@@ -213,8 +223,8 @@ impl RuntimeConfig {
         let dev = reader.flag("dev");
         let server = reader.flag("server");
         let client_addrs = reader.addresses("client_addr");
-        let services = definitions(&mut reader, "services", decode::service);
-        let checks = definitions(&mut reader, "checks", decode::check);
+        let services = definitions::services(&mut reader);
+        let checks = definitions::checks(&mut reader);
         let mut config = Self {
             dev,
             node_name: reader.text("node_name"),
@@ -240,7 +250,7 @@ impl RuntimeConfig {
                 grpc_tls: reader.port("ports.grpc_tls"),
             },
             dns: DnsConfig::read(&mut reader),
-            raft_multiplier: reader.whole("performance.raft_multiplier", 5, 10).max(1),
+            raft_multiplier: reader.between("performance.raft_multiplier", 5, 1, 10),
             raft_snapshot_threshold: reader.optional_whole("raft_snapshot_threshold"),
             raft_trailing_logs: reader.optional_whole("raft_trailing_logs"),
             default_query_time: reader.duration("default_query_time").min(LONGEST_QUERY),
@@ -258,8 +268,9 @@ impl RuntimeConfig {
             autopilot: autopilot(&mut reader),
             leave_on_terminate: reader.flag_or("leave_on_terminate", !server),
             skip_leave_on_interrupt: reader.flag_or("skip_leave_on_interrupt", server),
-            log_level: reader.text("log_level").unwrap_or_else(|| "INFO".to_owned()),
-            log_json: reader.flag("log_json"),
+            log: LogConfig::read(&mut reader),
+            encrypt: reader.text("encrypt").unwrap_or_default(),
+            auto_reload: reader.flag("auto_reload_config"),
             pid_file: reader.text("pid_file").map(PathBuf::from),
             plugin_dir: reader.text("plugin_dir").map(PathBuf::from),
             plugin_bounds: reader.take("plugin_bounds"),
@@ -273,84 +284,16 @@ impl RuntimeConfig {
             },
             services,
             checks,
-            warnings: reader.warnings(),
+            warnings: Vec::new(),
+            unmet: Unmet::default(),
         };
         let mut problems = reader.into_problems();
         config.validate(&mut problems);
-        config.warn_of_name();
+        config.advise();
         if problems.is_empty() { Ok(config) } else { Err(problems) }
-    }
-
-    fn warn_of_name(&mut self) {
-        let fits = |name: &String| name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-');
-        if let Some(name) = self.node_name.as_ref().filter(|name| !fits(name)) {
-            self.warnings.push(format!(
-                "Node name {name:?} will not be discoverable via DNS due to invalid characters. Valid characters include all alpha-numerics and dashes."
-            ));
-        }
-    }
-
-    fn validate(&self, problems: &mut Vec<String>) {
-        let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_';
-        if self.datacenter.is_empty() || !self.datacenter.chars().all(fits) {
-            problems.push(format!(
-                "datacenter can only contain lowercase alphanumeric, - or _ characters. received: {:?}",
-                self.datacenter
-            ));
-        }
-        if self.data_dir.is_none() && !self.dev {
-            problems.push("data_dir cannot be empty".to_owned());
-        }
-        if self.bootstrap && !self.server {
-            problems.push("'bootstrap = true' requires 'server = true'".to_owned());
-        }
-        if self.bootstrap_expect > 0 && !self.server {
-            problems.push("'bootstrap_expect > 0' requires 'server = true'".to_owned());
-        }
-        if self.bootstrap_expect > 0 && self.bootstrap && !self.dev {
-            problems.push("'bootstrap_expect > 0' and 'bootstrap = true' are mutually exclusive".to_owned());
-        }
-        if self.node_id.as_ref().is_some_and(|id| !is_uuid(id)) {
-            problems.push(format!(
-                "node_id {:?} is not a UUID such as 1f2e3d4c-0000-1111-2222-333344445555",
-                self.node_id.as_deref().unwrap_or_default()
-            ));
-        }
-        let http = self.ports.http.map(|port| (self.http.addrs.as_slice(), port));
-        let dns = self.ports.dns.map(|port| (self.dns_addrs.as_slice(), port));
-        if let (Some((http, http_port)), Some((dns, dns_port))) = (http, dns)
-            && http_port == dns_port
-            && let Some(shared) = http.iter().find(|address| dns.contains(address))
-        {
-            problems.push(format!("HTTP address {shared}:{http_port} already configured for DNS"));
-        }
     }
 }
 
 fn domain(name: Option<String>) -> Option<String> {
     name.map(|name| name.trim_end_matches('.').to_lowercase()).filter(|name| !name.is_empty())
-}
-
-fn is_uuid(text: &str) -> bool {
-    text.len() == 36
-        && text.char_indices().all(|(position, c)| {
-            if matches!(position, 8 | 13 | 18 | 23) { c == '-' } else { c.is_ascii_hexdigit() }
-        })
-}
-
-fn definitions<T>(
-    reader: &mut Reader,
-    key: &str,
-    decode: impl Fn(Value, decode::Spelling) -> Result<T, String>,
-) -> Vec<T> {
-    let single = key.trim_end_matches('s');
-    let mut read = Vec::new();
-    for (position, definition) in reader.list(key).into_iter().enumerate() {
-        let name = definition.get("name").and_then(Value::as_str).unwrap_or_default().to_owned();
-        match decode(definition, decode::Spelling::File) {
-            Ok(definition) => read.push(definition),
-            Err(why) => reader.problem(format!("{single} {name:?} ({key}[{position}]): {why}")),
-        }
-    }
-    read
 }

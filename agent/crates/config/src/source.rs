@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::{self, Read};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
@@ -25,8 +26,9 @@ pub enum Format {
 pub struct SourceFile {
     /// Where it is.
     pub path: PathBuf,
-    /// What it says. Definitions that can appear singly (`service`, `check`) have been moved into
-    /// the lists of their kind, so that several files can each have one.
+    /// How it is written.
+    pub format: Format,
+    /// What it says.
     pub tree: Value,
 }
 
@@ -84,11 +86,15 @@ fn format_of(path: &Path) -> Option<Format> {
 
 fn read_file(path: &Path, format: Format) -> Result<SourceFile, String> {
     let mut content = String::new();
-    fs::File::open(path).and_then(|file| file.take(MAX_FILE).read_to_string(&mut content)).map_err(
+    fs::File::open(path).and_then(|file| file.take(MAX_FILE + 1).read_to_string(&mut content)).map_err(
         |error| format!("config: Open failed on {}. {}", path.display(), describe("open", path, &error)),
     )?;
-    let tree = parse(&content, format).map_err(|why| format!("failed to parse {}: {why}", path.display()))?;
-    Ok(SourceFile { path: path.to_owned(), tree })
+    let failed = |why: String| format!("failed to parse {}: {why}", path.display());
+    if content.len() as u64 > MAX_FILE {
+        return Err(failed(format!("the file is larger than {MAX_FILE} bytes")));
+    }
+    let tree = parse(&content, format).map_err(failed)?;
+    Ok(SourceFile { path: path.to_owned(), format, tree })
 }
 
 fn describe(action: &str, path: &Path, error: &io::Error) -> String {
@@ -114,10 +120,7 @@ pub fn parse(content: &str, format: Format) -> Result<Value, String> {
         Format::Hcl if content.trim_start().starts_with('{') => parse_json(content)?,
         Format::Hcl => hcl::parse(content)?,
     };
-    match tree {
-        Value::Object(fields) => gather_definitions(fields).map(Value::Object),
-        _ => Err("expected an object at the top level".to_owned()),
-    }
+    if tree.is_object() { Ok(tree) } else { Err("expected an object at the top level".to_owned()) }
 }
 
 fn parse_json(content: &str) -> Result<Value, String> {
@@ -143,29 +146,30 @@ fn json_error(error: &serde_json::Error, content: &str) -> String {
     }
 }
 
-fn gather_definitions(mut fields: Map<String, Value>) -> Result<Map<String, Value>, String> {
-    for (single, many) in [("service", "services"), ("check", "checks")] {
-        let definition = match fields.remove(single) {
-            None | Some(Value::Null) => continue,
-            Some(Value::Array(_)) => {
-                return Err(format!("1 error(s) decoding:\n\n* '{single}' expected a map, got 'slice'"));
+/// What tells whether files are still as they were: their paths, sizes and times.
+pub type Seen = Vec<(PathBuf, u64, Option<std::time::SystemTime>, u64)>;
+
+/// Looks at files, and at the files of directories, without reading them.
+#[must_use]
+pub fn look(paths: &[PathBuf]) -> Seen {
+    let mut seen = Seen::new();
+    for path in paths {
+        look_at(path, &mut seen);
+        if let Ok(entries) = fs::read_dir(path) {
+            for entry in entries.flatten().filter(|entry| format_of(&entry.path()).is_some()) {
+                look_at(&entry.path(), &mut seen);
             }
-            Some(definition) => definition,
-        };
-        let list = fields.entry(many).or_insert_with(|| Value::Array(Vec::new()));
-        if list.is_object() {
-            *list = Value::Array(vec![list.take()]);
-        }
-        // A list that is none is reported by its reader.
-        if let Value::Array(list) = list {
-            list.push(definition);
         }
     }
-    // A single HCL block of a kind that is a list reads as an object.
-    for many in ["services", "checks"] {
-        if let Some(single @ Value::Object(_)) = fields.get_mut(many) {
-            *single = Value::Array(vec![single.take()]);
-        }
+    seen.sort();
+    seen
+}
+
+fn look_at(path: &Path, seen: &mut Seen) {
+    // A file that is gone is one that is not seen; a directory counts by what is in it.
+    if let Ok(found) = fs::metadata(path)
+        && !found.is_dir()
+    {
+        seen.push((path.to_owned(), found.len(), found.modified().ok(), found.ino()));
     }
-    Ok(fields)
 }

@@ -11,7 +11,8 @@ fn load_files(files: &[(&str, &str)], extra: &str) -> Result<RuntimeConfig, Prob
     for (name, content) in files {
         fs::write(directory.path().join(name), content).unwrap();
     }
-    let line = format!("-data-dir=/tmp/x -config-dir {} {extra}", directory.path().display());
+    let path = directory.path().display();
+    let line = format!("-data-dir={path}/data -config-dir {path} {extra}");
     load(&flags::parse(&arguments(&line)).unwrap())
 }
 
@@ -29,7 +30,8 @@ fn the_test_harness_configuration_loads_without_a_complaint() {
         "",
     )
     .unwrap();
-    assert_eq!(config.warnings, Vec::<String>::new());
+    assert_eq!(config.warnings, ["bootstrap = true: do not enable unless necessary"]);
+    assert_eq!(config.unmet, keys::Unmet::default());
     assert_eq!(config.ports.http, Some(2));
     assert_eq!(config.raft_multiplier, 1);
     assert!(config.skip_leave_on_interrupt && config.server && config.bootstrap);
@@ -88,24 +90,58 @@ fn unknown_keys_broken_files_and_unknown_flags_are_named() {
 fn dev_needs_nothing_and_keys_without_effect_warn() {
     let config = load(&flags::parse(&arguments("-dev -ui")).unwrap()).unwrap();
     assert!(config.dev && config.server && config.bootstrap && config.data_dir.is_none());
-    assert!(config.warnings[0].contains("'ui'"), "{:?}", config.warnings);
-    let config = load_files(&[("a.json", r#"{"enable_syslog":true,"ui":false}"#)], "").unwrap();
-    assert_eq!(config.warnings.len(), 1, "{:?}", config.warnings);
+    assert!(config.unmet.ineffective[0].contains("'ui_config.enabled'"), "{:?}", config.unmet);
+    let config = load_files(&[("a.json", r#"{"enable_debug":true,"ui":false}"#)], "").unwrap();
+    assert_eq!(config.unmet.ineffective.len(), 1, "{:?}", config.unmet);
+    assert_eq!(config.warnings, ["The 'ui' field is deprecated. Use the 'ui_config.enabled' field instead."]);
 }
 
 #[test]
-fn a_promise_of_protection_that_cannot_be_kept_refuses_the_start() {
-    for promise in [r#"{"encrypt":"x"}"#, r#"{"acl":{"enabled":true}}"#, r#"{"verify_incoming":true}"#] {
-        let Problems(problems) = load_files(&[("a.json", promise)], "").unwrap_err();
-        assert!(problems[0].contains("refusing to start"), "{problems:?}");
+fn what_cannot_be_kept_is_valid_and_named() {
+    for (promise, key) in [
+        (r#"{"encrypt":"MDEyMzQ1Njc4OWFiY2RlZg=="}"#, "encrypt"),
+        (r#"{"acl":{"enabled":true}}"#, "acl.enabled"),
+        (r#"{"verify_incoming":true}"#, "tls.defaults.verify_incoming"),
+        (r#"{"acl_datacenter":"dc1"}"#, "acl.enabled"),
+    ] {
+        let config = load_files(&[("a.json", promise)], "").unwrap();
+        assert!(config.unmet.refused[0].starts_with(key), "{:?}", config.unmet);
+        assert!(config.unmet.refused[0].ends_with("refusing to start without it"), "{:?}", config.unmet);
     }
-    assert!(load_files(&[("a.json", r#"{"acl":{"enabled":false,"tokens":{}}}"#)], "").is_ok());
+    let config = load_files(&[("a.json", r#"{"acl":{"enabled":false,"tokens":{}}}"#)], "").unwrap();
+    assert_eq!(config.unmet, keys::Unmet::default());
 }
 
 #[test]
 fn every_flag_leads_to_a_known_key() {
+    let known: Vec<String> = keys::listed().into_iter().map(|(name, _)| name).collect();
     for (flag, _, key) in flags::FLAGS {
-        let top = key.split('.').next().unwrap_or_default();
-        assert!(top.is_empty() || keys::class_of(top).is_some(), "-{flag}");
+        assert!(key.is_empty() || known.iter().any(|known| known == key), "-{flag}");
     }
+}
+
+#[test]
+fn lists_of_flags_come_first_and_fragments_last() {
+    let line = "-recursor=1.1.1.1 -http-port=5 -hcl=ports{http=6} -hcl=recursors=[\"3.3.3.3\"]";
+    let config = load_files(&[("a.json", r#"{"recursors":["2.2.2.2"],"ports":{"http":4}}"#)], line).unwrap();
+    assert_eq!(config.dns.recursors, ["1.1.1.1", "2.2.2.2", "3.3.3.3"]);
+    assert_eq!(config.ports.http, Some(6));
+    let Problems(problems) = load_files(&[], "-hcl=bogus=1").unwrap_err();
+    assert_eq!(
+        problems,
+        ["failed to parse flags-0.hcl: 1 error occurred:\n\t* invalid config key bogus\n\n\n"]
+    );
+}
+
+#[test]
+fn a_file_that_is_too_large_is_refused() {
+    let large = format!("{{\"node_name\": \"{}\"}}", "x".repeat(16 * 1024 * 1024));
+    let Problems(problems) = load_files(&[("a.json", &large)], "").unwrap_err();
+    assert!(problems[0].ends_with("the file is larger than 16777216 bytes"), "{}", &problems[0][..80]);
+}
+
+#[test]
+fn limits_are_read() {
+    let config = load_files(&[("a.json", r#"{"limits":{"http_max_conns_per_client":8}}"#)], "").unwrap();
+    assert_eq!(config.http.max_conns_per_client, 8);
 }

@@ -32,6 +32,7 @@ use std::time::Duration;
 use lictor_model::seam::Backend;
 use lictor_sys::clock::Clock;
 use tokio::net::{TcpListener, UdpSocket};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -152,19 +153,35 @@ impl Sockets {
     }
 }
 
-/// Answers questions until `stop` is cancelled.
+/// Answers questions until `stop` is cancelled, always by the newest settings.
 pub async fn serve(
     sockets: Sockets,
-    settings: Settings,
+    mut settings: watch::Receiver<Settings>,
     backend: Arc<dyn Backend>,
     clock: Arc<dyn Clock>,
     stop: CancellationToken,
 ) {
-    let handler = Arc::new(handler::Handler::new(backend, settings, clock));
+    let handler = |settings: &Settings| {
+        Arc::new(handler::Handler::new(Arc::clone(&backend), settings.clone(), Arc::clone(&clock)))
+    };
+    let first = handler(&settings.borrow_and_update());
+    let (newest, handlers) = watch::channel(first);
     let mut tasks = JoinSet::new();
     for socket in sockets.udp {
-        tasks.spawn(server::packets(socket, Arc::clone(&handler), stop.clone()));
+        tasks.spawn(server::packets(socket, handlers.clone(), stop.clone()));
     }
-    tasks.spawn(server::connections(sockets.tcp, handler, stop));
+    tasks.spawn(server::connections(sockets.tcp, handlers, stop.clone()));
+    let follow = async {
+        while settings.changed().await.is_ok() {
+            let next = handler(&settings.borrow_and_update());
+            newest.send_replace(next);
+        }
+        // Nobody changes them any more.
+        std::future::pending::<()>().await;
+    };
+    tokio::select! {
+        () = stop.cancelled() => {}
+        () = follow => {}
+    }
     while tasks.join_next().await.is_some() {}
 }

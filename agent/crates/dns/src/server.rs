@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -31,10 +31,13 @@ const TCP_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long accepting pauses after the operating system refused a connection.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
+/// Who answers, which changes with the settings.
+pub(crate) type Handlers = watch::Receiver<Arc<Handler>>;
+
 type Answering = Pin<Box<dyn Future<Output = Option<Vec<u8>>> + Send>>;
 
 /// Answers packets until `stop` is cancelled.
-pub(crate) async fn packets(socket: UdpSocket, handler: Arc<Handler>, stop: CancellationToken) {
+pub(crate) async fn packets(socket: UdpSocket, handlers: Handlers, stop: CancellationToken) {
     let socket = Arc::new(socket);
     let waiting = Arc::new(Semaphore::new(MAX_WAITING));
     let mut tasks = JoinSet::new();
@@ -51,7 +54,7 @@ pub(crate) async fn packets(socket: UdpSocket, handler: Arc<Handler>, stop: Canc
             continue;
         };
         let packet = buffer.get(..length).unwrap_or_default().to_vec();
-        let mut answering = answer(Arc::clone(&handler), packet);
+        let mut answering = answer(newest(&handlers), packet);
         match poll_once(&mut answering).await {
             Poll::Ready(answer) => send(&socket, answer, client).await,
             Poll::Pending => {
@@ -64,6 +67,10 @@ pub(crate) async fn packets(socket: UdpSocket, handler: Arc<Handler>, stop: Canc
             }
         }
     }
+}
+
+fn newest(handlers: &Handlers) -> Arc<Handler> {
+    Arc::clone(&handlers.borrow())
 }
 
 fn answer(handler: Arc<Handler>, packet: Vec<u8>) -> Answering {
@@ -82,7 +89,7 @@ async fn send(socket: &UdpSocket, answer: Option<Vec<u8>>, client: SocketAddr) {
 }
 
 /// Serves connections until `stop` is cancelled.
-pub(crate) async fn connections(listener: TcpListener, handler: Arc<Handler>, stop: CancellationToken) {
+pub(crate) async fn connections(listener: TcpListener, handlers: Handlers, stop: CancellationToken) {
     let open = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     let mut tasks = JoinSet::new();
     loop {
@@ -95,9 +102,9 @@ pub(crate) async fn connections(listener: TcpListener, handler: Arc<Handler>, st
         while tasks.try_join_next().is_some() {}
         match accepted {
             Ok((stream, client)) => {
-                let handler = Arc::clone(&handler);
+                let handlers = handlers.clone();
                 tasks.spawn(async move {
-                    if let Err(error) = conversation(stream, &handler).await {
+                    if let Err(error) = conversation(stream, &handlers).await {
                         tracing::debug!(%client, %error, "a dns connection broke");
                     }
                     drop(permit);
@@ -113,10 +120,10 @@ pub(crate) async fn connections(listener: TcpListener, handler: Arc<Handler>, st
 
 /// Answers one question of a connection after the other until its client closes it, falls silent,
 /// or sends what is no question.
-async fn conversation(mut stream: TcpStream, handler: &Handler) -> std::io::Result<()> {
+async fn conversation(mut stream: TcpStream, handlers: &Handlers) -> std::io::Result<()> {
     stream.set_nodelay(true)?;
     while let Some(packet) = in_time(question(&mut stream)).await? {
-        let Some(answer) = handler.handle(&packet, Transport::Tcp).await else { return Ok(()) };
+        let Some(answer) = newest(handlers).handle(&packet, Transport::Tcp).await else { return Ok(()) };
         let length = u16::try_from(answer.len()).map_err(std::io::Error::other)?;
         in_time(stream.write_all(&[&length.to_be_bytes(), answer.as_slice()].concat())).await?;
     }

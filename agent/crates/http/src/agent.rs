@@ -1,12 +1,15 @@
 //! `/v1/agent/`: this very agent.
 
 use std::collections::BTreeMap;
+use std::convert::Infallible;
 
 use axum::body::Body;
-use axum::http::{Response, StatusCode};
+use axum::http::{Response, header};
+use futures::StreamExt;
 use lictor_model::check::Status;
 use lictor_model::definition::decode::{self as definition, Spelling};
 use lictor_model::local::{LocalAnswer, LocalRequest};
+use lictor_model::seam::StreamRequest;
 use lictor_model::service::{Service, ServiceAddress, Weights};
 use lictor_model::{CheckId, ServiceId, version as release};
 use lictor_telemetry::log;
@@ -203,11 +206,20 @@ pub(crate) async fn force_leave(call: Call) -> Result<Response<Body>, Failure> {
 }
 
 pub(crate) async fn monitor(call: Call) -> Result<Response<Body>, Failure> {
-    let level = call.params.get("loglevel");
-    if !level.is_empty() && log::level(level).is_err() {
+    let level = match call.params.get("loglevel") {
+        "" => "INFO",
+        level => level,
+    };
+    if log::level(level).is_err() {
         return Err(Failure::bad_request(format!("Unknown log level: {level}")));
     }
-    Err(Failure::new(StatusCode::NOT_IMPLEMENTED, "this build does not stream its log"))
+    let json = matches!(call.params.get("logjson"), "1" | "t" | "T" | "true" | "TRUE" | "True");
+    let request = StreamRequest::Monitor { level: level.to_owned(), json };
+    let token = call.params.token(&call.headers);
+    let lines = call.api.backend.stream(request, token).await?;
+    let mut response = Response::new(Body::from_stream(lines.map(Ok::<_, Infallible>)));
+    response.headers_mut().insert(header::CONTENT_TYPE, respond::TEXT_UTF8);
+    Ok(response)
 }
 
 pub(crate) async fn reload(call: Call) -> Result<Response<Body>, Failure> {

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -39,8 +40,9 @@ const REFUSAL_TIMEOUT: Duration = Duration::from_millis(10);
 /// Where connections come in.
 #[derive(Debug)]
 pub enum Listener {
-    /// From the network, and how many a single address may have; 0 for no limit.
-    Tcp(TcpListener, usize),
+    /// From the network, and how many a single address may have; 0 for no limit. What changes
+    /// there counts for connections that come after it.
+    Tcp(TcpListener, Arc<AtomicUsize>),
     /// From this machine, by a path.
     Unix(UnixListener),
 }
@@ -90,8 +92,11 @@ pub async fn serve(listener: Listener, router: Router, stop: CancellationToken) 
 impl Listener {
     fn limit(&self) -> usize {
         match self {
-            Self::Tcp(_, limit) if *limit > 0 => *limit,
-            _ => usize::MAX,
+            Self::Tcp(_, limit) => match limit.load(Ordering::Relaxed) {
+                0 => usize::MAX,
+                limit => limit,
+            },
+            Self::Unix(_) => usize::MAX,
         }
     }
 }

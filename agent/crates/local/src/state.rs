@@ -138,6 +138,15 @@ impl LocalState {
         &self.identity
     }
 
+    /// Takes up what a reload says of the agent itself.
+    pub fn reconfigure(&mut self, meta: BTreeMap<String, String>, output_delay: Duration) {
+        self.output_delay = output_delay;
+        if self.identity.meta != meta {
+            self.identity.meta = meta;
+            self.node_copy = Copy::Missing;
+        }
+    }
+
     /// Its services by identifier.
     #[must_use]
     pub fn services(&self) -> BTreeMap<ServiceId, Arc<Service>> {

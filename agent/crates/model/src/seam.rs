@@ -1,9 +1,13 @@
 //! The traits across which the rooms meet.
 
+use std::pin::Pin;
+
 use async_trait::async_trait;
+use bytes::Bytes;
+use futures::Stream;
 
 use crate::command::{Command, Outcome, WriteOptions};
-use crate::error::Result;
+use crate::error::{Code, Error, Result};
 use crate::ids::Token;
 use crate::local::{LocalAnswer, LocalRequest};
 use crate::query::{Query, ReadOptions, Reply};
@@ -32,4 +36,27 @@ pub trait Backend: Send + Sync + 'static {
     /// # Errors
     /// Whatever the agent refuses.
     async fn agent(&self, request: LocalRequest, token: Token) -> Result<LocalAnswer>;
+
+    /// Asks for bytes that come one after the other, as they are there, until the agent stops.
+    ///
+    /// # Errors
+    /// Whatever the agent refuses; [`Unimplemented`](Code::Unimplemented) if it has no streams.
+    async fn stream(&self, _request: StreamRequest, _token: Token) -> Result<ByteStream> {
+        Err(Error::new(Code::Unimplemented, "this agent streams nothing"))
+    }
+}
+
+/// Bytes as they come. Whoever reads too slowly misses some instead of holding anything up.
+pub type ByteStream = Pin<Box<dyn Stream<Item = Bytes> + Send>>;
+
+/// A request for a stream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StreamRequest {
+    /// Lines of the agent's log from now on, each with its line feed.
+    Monitor {
+        /// The name of the least severe level.
+        level: String,
+        /// A JSON object a line.
+        json: bool,
+    },
 }

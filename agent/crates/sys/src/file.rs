@@ -16,6 +16,16 @@ pub fn create_private_dir(path: &Path) -> io::Result<()> {
     fs::set_permissions(path, Permissions::from_mode(0o700))
 }
 
+/// Tries whether files can be written in a directory.
+///
+/// # Errors
+/// Those of the file system, such as that it is full or may only be read.
+pub fn probe_dir(path: &Path) -> io::Result<()> {
+    let probe = path.join("probe");
+    write_atomic(&probe, b"written to see whether it can be")?;
+    remove_durable(&probe)
+}
+
 /// Replaces a file with new content such that a crash leaves the old or the new one, whole, and
 /// the new one once this has returned.
 ///

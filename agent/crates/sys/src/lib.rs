@@ -4,11 +4,14 @@
 //! where sockets get their options, files their durability and tests their own time. This crate
 //! knows nothing of service discovery and must never hold state of its own.
 //!
-//! Start with [`clock::Clock`]; [`mod@file`] is about files that must survive a crash, [`net`] about
-//! sockets, [`host`] about the machine, [`random`] about seeds and jitter.
+//! Start with [`clock::Clock`]; [`mod@file`] is about files that must survive a crash, [`rotate`]
+//! about those that grow, [`net`] and [`datagram`] about sockets, [`host`] about the machine,
+//! [`random`] about seeds and jitter.
 
 pub mod clock;
+pub mod datagram;
 pub mod file;
 pub mod host;
 pub mod net;
 pub mod random;
+pub mod rotate;

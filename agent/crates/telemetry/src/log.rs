@@ -1,19 +1,33 @@
 //! The log: `<time> [LEVEL] <room>: <message>: key=value …`, or a JSON object a line.
+//!
+//! Every line goes to standard output, to the [sinks](Sink) (files and the like, each with a thread
+//! and a bounded queue of its own), and to whoever watches ([`Log::watch`]). Nobody who logs ever
+//! waits for a sink or a watcher: what they cannot take is lost and counted.
 
-use std::fmt;
+mod line;
+mod sink;
+mod watch;
 
-use tracing::field::{Field, Visit};
-use tracing::{Event, Level, Subscriber};
-use tracing_subscriber::fmt::format::Writer;
-use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
-use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
-use tracing_subscriber::layer::SubscriberExt;
-use tracing_subscriber::registry::LookupSpan;
+use std::io::Write;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use line::Line;
+pub use sink::{Sink, WriteLine};
+use tracing::{Event, Level, Metadata, Subscriber};
+use tracing_subscriber::Layer;
+use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::layer::{Context, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
-use tracing_subscriber::{Layer, filter};
+pub use watch::Lines;
+use watch::Watchers;
 
 /// The words that name levels, from the most talkative on.
 pub const LEVELS: [&str; 6] = ["TRACE", "DEBUG", "INFO", "WARN", "ERR", "ERROR"];
+
+/// How long sinks may take to write what is left at the end.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// A level by its name.
 ///
@@ -30,149 +44,124 @@ pub fn level(name: &str) -> Result<Level, String> {
     }
 }
 
-/// Starts logging to standard output. Our own rooms log at `level`, libraries only what is worth a
-/// warning, unless everything is asked for. A second call changes nothing.
-pub fn start(level: Level, json: bool) {
-    let libraries = if level == Level::TRACE { Level::TRACE } else { Level::WARN };
-    let targets = filter::Targets::new()
-        .with_default(libraries)
-        .with_target("lictor", level)
-        .with_targets(ROOMS.iter().map(|room| (format!("lictor_{room}"), level)));
-    let layer = if json {
-        tracing_subscriber::fmt::layer().json().flatten_event(true).boxed()
-    } else {
-        tracing_subscriber::fmt::layer().event_format(Lines).boxed()
-    };
-    // Only tests start logging twice in one process.
-    let _ = tracing_subscriber::registry().with(layer.with_filter(targets)).try_init();
+/// The log of this process. Clones are the same log.
+#[derive(Clone)]
+pub struct Log(Arc<Shared>);
+
+struct Shared {
+    /// What is logged, as a [`rank`].
+    level: AtomicU8,
+    json: bool,
+    /// Whether standard output takes the lines.
+    prints: bool,
+    sinks: RwLock<Vec<Sink>>,
+    watchers: Watchers,
 }
 
-const ROOMS: [&str; 17] = [
-    "acl",
-    "agent",
-    "checks",
-    "cli",
-    "config",
-    "consensus",
-    "dns",
-    "gossip",
-    "http",
-    "local",
-    "model",
-    "rpc",
-    "sandbox",
-    "server",
-    "store",
-    "sys",
-    "watch",
-];
-
-struct Lines;
-
-impl<S, N> FormatEvent<S, N> for Lines
-where
-    S: Subscriber + for<'l> LookupSpan<'l>,
-    N: for<'w> FormatFields<'w> + 'static,
-{
-    fn format_event(
-        &self,
-        _context: &FmtContext<'_, S, N>,
-        mut writer: Writer<'_>,
-        event: &Event<'_>,
-    ) -> fmt::Result {
-        SystemTime.format_time(&mut writer)?;
-        let metadata = event.metadata();
-        let level = match *metadata.level() {
-            Level::TRACE => "[TRACE]",
-            Level::DEBUG => "[DEBUG]",
-            Level::INFO => "[INFO] ",
-            Level::WARN => "[WARN] ",
-            Level::ERROR => "[ERROR]",
-        };
-        let room = metadata.target().split("::").next().unwrap_or_default();
-        let room = room.strip_prefix("lictor_").unwrap_or(room);
-        write!(writer, " {level} {room}: ")?;
-        let mut words = Words::default();
-        event.record(&mut words);
-        writer.write_str(&words.message)?;
-        if !words.fields.is_empty() {
-            write!(writer, ": {}", words.fields)?;
-        }
-        writeln!(writer)
+impl Log {
+    /// Starts logging at a level to standard output and to `sinks`. A second call in one process
+    /// gives a log that nobody writes to.
+    #[must_use]
+    pub fn start(level: Level, json: bool, sinks: Vec<Sink>) -> Self {
+        let log = Self::new(level, json, true, sinks);
+        // Only tests start logging twice in one process.
+        let _ = tracing_subscriber::registry().with(log.layer()).try_init();
+        log
     }
-}
 
-#[derive(Default)]
-struct Words {
-    message: String,
-    fields: String,
-}
+    fn new(level: Level, json: bool, prints: bool, sinks: Vec<Sink>) -> Self {
+        let level = AtomicU8::new(rank(level));
+        let (sinks, watchers) = (RwLock::new(sinks), Watchers::default());
+        Self(Arc::new(Shared { level, json, prints, sinks, watchers }))
+    }
 
-impl Words {
-    fn add(&mut self, field: &Field, value: &str) {
-        if field.name() == "message" {
-            self.message.push_str(value);
-            return;
-        }
-        if !self.fields.is_empty() {
-            self.fields.push(' ');
-        }
-        self.fields.push_str(field.name());
-        self.fields.push('=');
-        if value.contains(char::is_whitespace) {
-            self.fields.push_str(&format!("{value:?}"));
-        } else {
-            self.fields.push_str(value);
+    fn layer(&self) -> Writer {
+        Writer(Arc::clone(&self.0))
+    }
+
+    /// Changes what is logged from now on.
+    pub fn set_level(&self, level: Level) {
+        self.0.level.store(rank(level), Ordering::Relaxed);
+        tracing::callsite::rebuild_interest_cache();
+    }
+
+    /// The lines from now on, at a level of their own. Who does not read them in time loses some
+    /// and finds a line that says how many.
+    #[must_use]
+    pub fn watch(&self, level: Level, json: bool) -> Lines {
+        let lines = self.0.watchers.add(level, json);
+        tracing::callsite::rebuild_interest_cache();
+        lines
+    }
+
+    /// Ends the sinks once they have written what is left, or after a moment.
+    pub fn close(&self) {
+        let sinks = std::mem::take(&mut *self.0.sinks.write().unwrap_or_else(PoisonError::into_inner));
+        for sink in sinks {
+            sink.close(CLOSE_TIMEOUT);
         }
     }
 }
 
-impl Visit for Words {
-    fn record_str(&mut self, field: &Field, value: &str) {
-        self.add(field, value);
+/// Levels as numbers: the more, the more is logged.
+fn rank(level: Level) -> u8 {
+    match level {
+        Level::ERROR => 1,
+        Level::WARN => 2,
+        Level::INFO => 3,
+        Level::DEBUG => 4,
+        Level::TRACE => 5,
+    }
+}
+
+/// Our own rooms log at the level, libraries only what is worth a warning, unless everything is
+/// asked for.
+fn is_worth(metadata: &Metadata<'_>, level: u8) -> bool {
+    let own = metadata.target().starts_with("lictor");
+    let limit = if own || level == rank(Level::TRACE) { level } else { level.min(rank(Level::WARN)) };
+    rank(*metadata.level()) <= limit
+}
+
+struct Writer(Arc<Shared>);
+
+impl Writer {
+    /// The most talkative level that somebody wants.
+    fn most(&self) -> u8 {
+        self.0.level.load(Ordering::Relaxed).max(self.0.watchers.most())
+    }
+}
+
+impl<S: Subscriber> Layer<S> for Writer {
+    fn enabled(&self, metadata: &Metadata<'_>, _context: Context<'_, S>) -> bool {
+        metadata.is_event() && is_worth(metadata, self.most())
     }
 
-    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        self.add(field, &format!("{value:?}"));
+    fn max_level_hint(&self) -> Option<LevelFilter> {
+        Some(match self.most() {
+            0 | 1 => LevelFilter::ERROR,
+            2 => LevelFilter::WARN,
+            3 => LevelFilter::INFO,
+            4 => LevelFilter::DEBUG,
+            _ => LevelFilter::TRACE,
+        })
+    }
+
+    fn on_event(&self, event: &Event<'_>, _context: Context<'_, S>) {
+        let shared = &self.0;
+        let mut line = Line::new(event);
+        if is_worth(event.metadata(), shared.level.load(Ordering::Relaxed)) {
+            let written = line.written(shared.json);
+            if shared.prints {
+                // A closed standard output is no reason not to run.
+                let _ = std::io::stdout().lock().write_all(&written);
+            }
+            for sink in shared.sinks.read().unwrap_or_else(PoisonError::into_inner).iter() {
+                sink.take(*event.metadata().level(), &written);
+            }
+        }
+        shared.watchers.take(&mut line, |level| is_worth(event.metadata(), level));
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use std::io::Write;
-    use std::sync::{Arc, Mutex};
-
-    #[derive(Clone, Default)]
-    struct Sink(Arc<Mutex<Vec<u8>>>);
-
-    impl Write for Sink {
-        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-            self.0.lock().unwrap().write(bytes)
-        }
-
-        fn flush(&mut self) -> std::io::Result<()> {
-            Ok(())
-        }
-    }
-
-    #[test]
-    fn lines_have_the_form_that_operators_look_for() {
-        let sink = Sink::default();
-        let writer = sink.clone();
-        let layer = tracing_subscriber::fmt::layer().event_format(Lines).with_writer(move || writer.clone());
-        let subscriber = tracing_subscriber::registry().with(layer);
-        tracing::subscriber::with_default(subscriber, || {
-            tracing::warn!(target: "lictor_agent::reporter", check = %"web", why = "no answer", "Check is now critical");
-        });
-        let written = String::from_utf8(sink.0.lock().unwrap().clone()).unwrap();
-        let (_, line) = written.split_once(' ').unwrap();
-        assert_eq!(line, "[WARN]  agent: Check is now critical: check=web why=\"no answer\"\n");
-    }
-
-    #[test]
-    fn unknown_levels_are_answered_with_the_known_ones() {
-        assert_eq!(level("warn"), Ok(Level::WARN));
-        assert!(level("bogus").unwrap_err().contains("[TRACE DEBUG INFO WARN ERR ERROR]"));
-    }
-}
+mod tests;

@@ -99,15 +99,24 @@ fn from_files(parsed: &Parsed) -> Result<Vec<ServiceDefinition>, Output> {
         .map_err(|problems| Output::error(format!("Error: {}", problems.join("\n")), 1))?;
     let mut definitions = Vec::new();
     for mut file in files {
-        let services = file.tree.get_mut("services").map(Value::take).unwrap_or_default();
-        let Value::Array(services) = services else { continue };
-        for service in services {
+        let given =
+            ["services", "service"].into_iter().filter_map(|key| file.tree.get_mut(key).map(Value::take));
+        for service in given.flat_map(several) {
             let definition = decode::service(service, Spelling::File)
                 .map_err(|why| Output::error(format!("Error: {}: {why}", file.path.display()), 1))?;
             definitions.push(definition);
         }
     }
     Ok(definitions)
+}
+
+/// The items of a list, or the one thing itself.
+fn several(value: Value) -> Vec<Value> {
+    match value {
+        Value::Null => Vec::new(),
+        Value::Array(items) => items,
+        one => vec![one],
+    }
 }
 
 /// What a definition says, without what it leaves open.

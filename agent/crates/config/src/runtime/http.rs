@@ -44,13 +44,7 @@ impl HttpConfig {
         if addrs.is_empty() && !has_sockets {
             addrs = client_addrs.to_vec();
         }
-        for ignored in ["unix_sockets.user", "unix_sockets.group"] {
-            if reader.text(ignored).is_some() {
-                reader.warn(format!("The '{ignored}' field is accepted but has no effect in this build"));
-            }
-        }
-        let mut allow_write_from = networks(reader, "allow_write_http_from");
-        allow_write_from.extend(networks(reader, "http_config.allow_write_http_from"));
+        let allow_write_from = networks(reader, "http_config.allow_write_http_from");
         Self {
             addrs,
             sockets: sockets.iter().map(|path| PathBuf::from(path.trim_start_matches(UNIX))).collect(),

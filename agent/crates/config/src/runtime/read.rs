@@ -15,29 +15,20 @@ pub(super) struct Reader {
     /// Values that cannot be read as what they are, which are reported together.
     invalid: Vec<String>,
     problems: Vec<String>,
-    warnings: Vec<String>,
 }
 
 impl Reader {
     pub(super) fn new(tree: Value) -> Self {
-        Self { tree, invalid: Vec::new(), problems: Vec::new(), warnings: Vec::new() }
+        Self { tree, invalid: Vec::new(), problems: Vec::new() }
     }
 
     pub(super) fn problem(&mut self, problem: String) {
         self.problems.push(problem);
     }
 
-    pub(super) fn warn(&mut self, warning: String) {
-        self.warnings.push(warning);
-    }
-
     /// Notes a value that cannot be read as a duration, a port and the like.
     pub(super) fn invalid(&mut self, problem: String) {
         self.invalid.push(problem);
-    }
-
-    pub(super) fn warnings(&mut self) -> Vec<String> {
-        std::mem::take(&mut self.warnings)
     }
 
     pub(super) fn into_problems(self) -> Vec<String> {
@@ -94,7 +85,8 @@ impl Reader {
         }
     }
 
-    fn number(&mut self, key: &str) -> Option<i64> {
+    /// A whole number.
+    pub(super) fn number(&mut self, key: &str) -> Option<i64> {
         match self.take(key) {
             Value::Null => None,
             Value::String(text) if text.parse::<i64>().is_ok() => text.parse().ok(),
@@ -110,11 +102,20 @@ impl Reader {
 
     /// A whole number from 0 to `most`.
     pub(super) fn whole(&mut self, key: &str, default: u32, most: u32) -> u32 {
+        self.between(key, default, 0, most)
+    }
+
+    /// A whole number from `least` to `most`.
+    pub(super) fn between(&mut self, key: &str, default: u32, least: u32, most: u32) -> u32 {
         let Some(number) = self.number(key) else { return default };
         match u32::try_from(number) {
-            Ok(number) if number <= most => number,
+            Ok(number) if (least..=most).contains(&number) => number,
+            _ if least == 0 && number < 0 => {
+                self.problem(format!("{key} cannot be {number}. Must be greater than or equal to zero"));
+                default
+            }
             _ => {
-                self.problem(format!("{key} cannot be {number}. Must be between 0 and {most}"));
+                self.problem(format!("{key} cannot be {number}. Must be between {least} and {most}"));
                 default
             }
         }

@@ -199,7 +199,9 @@ fn fault(place: &str, what: &str, error: &redb::Error) -> io::Error {
     };
     let hint = match kind {
         io::ErrorKind::ResourceBusy => "; is another agent using the same data directory?",
-        io::ErrorKind::StorageFull => "; make room on the disk and start the agent again",
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {
+            "; make room on the disk and start the agent again"
+        }
         _ => "",
     };
     io::Error::new(kind, format!("cannot {what} the raft log in {place}: {error}{hint}"))

@@ -19,7 +19,8 @@ fn start() -> Running {
     let stop = CancellationToken::new();
     let backend = Arc::new(OneNode { last_contact: Duration::ZERO });
     let clock = Arc::new(SystemClock::default());
-    let task = tokio::spawn(crate::serve(sockets, Settings::default(), backend, clock, stop.clone()));
+    let (_, settings) = watch::channel(Settings::default());
+    let task = tokio::spawn(crate::serve(sockets, settings, backend, clock, stop.clone()));
     Running { address, stop, task }
 }
 
