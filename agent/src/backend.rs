@@ -175,6 +175,7 @@ impl Backend for AgentBackend {
                 &self.local,
                 self.server.get(),
                 &self.gossip.members(),
+                &self.wan.as_ref().map(|pool| pool.members().to_vec()).unwrap_or_default(),
             ))),
             LocalRequest::Metrics => {
                 Ok(LocalAnswer::Document(describe::figures(&self.sandbox, &self.local, self.server.get())))

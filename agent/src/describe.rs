@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use lictor_local::Local;
-use lictor_model::local::Member;
+use lictor_model::local::{Member, MemberStatus};
 use lictor_model::{CheckId, version};
 use lictor_sandbox::Sandbox;
 use lictor_server::Server;
@@ -13,7 +13,12 @@ use lictor_telemetry::metrics::Report;
 use serde_json::{Value, json};
 
 /// What `/v1/agent/self` shows.
-pub(crate) fn agent(local: &Local, server: Option<&Arc<Server>>, members: &[Member]) -> Value {
+pub(crate) fn agent(
+    local: &Local,
+    server: Option<&Arc<Server>>,
+    members: &[Member],
+    wan: &[Member],
+) -> Value {
     let (identity, services, checks) =
         local.read(|state| (state.identity().clone(), state.services().len(), state.checks()));
     let count = |kind: &str| {
@@ -38,12 +43,18 @@ pub(crate) fn agent(local: &Local, server: Option<&Arc<Server>>, members: &[Memb
             "bootstrap": member.is_some_and(|member| member.tags.contains_key("bootstrap")).to_string(),
             "known_servers": members.iter().filter(|member| is_server(member)).count().to_string(),
         },
-        "serf_lan": {"members": members.len().to_string()},
+        "runtime": {
+            "arch": std::env::consts::ARCH,
+            "os": std::env::consts::OS,
+            "cpu_count": std::thread::available_parallelism().map_or(1, usize::from).to_string(),
+        },
+        "serf_lan": pool(members),
     });
     if let Some(server) = server {
         let raft = server.raft_status();
         let leader = server.leader();
         if let Some(fields) = stats.as_object_mut() {
+            fields.insert("serf_wan".to_owned(), pool(wan));
             fields.insert(
                 "raft".to_owned(),
                 json!({
@@ -80,6 +91,17 @@ pub(crate) fn agent(local: &Local, server: Option<&Arc<Server>>, members: &[Memb
         "Member": member,
         "Meta": identity.meta,
         "Stats": stats,
+    })
+}
+
+/// What there is to say of a gossip pool.
+fn pool(members: &[Member]) -> Value {
+    let count = |status| members.iter().filter(|member| member.status == status).count().to_string();
+    json!({
+        "members": members.len().to_string(),
+        "failed": count(MemberStatus::Failed),
+        "left": count(MemberStatus::Left),
+        "encrypted": "false",
     })
 }
 
