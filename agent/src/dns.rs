@@ -43,6 +43,7 @@ pub(crate) fn settings(config: &RuntimeConfig, recursors: &[SocketAddr]) -> Sett
             RecursorStrategy::Random => RecursorOrder::Random,
         },
         recursor_timeout: dns.recursor_timeout,
+        ..Settings::default()
     }
 }
 

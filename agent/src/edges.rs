@@ -9,6 +9,7 @@ use lictor_http::Listener;
 use lictor_model::seam::Backend;
 use lictor_sys::clock::Clock;
 use lictor_sys::net;
+use lictor_telemetry::metrics::Registry;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -16,6 +17,13 @@ use crate::{StartError, dns};
 
 /// How many sockets share the DNS load.
 const DNS_SOCKETS: usize = 2;
+
+/// What all edges work with.
+pub(crate) struct Shared {
+    pub(crate) backend: Arc<dyn Backend>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) metrics: Arc<Registry>,
+}
 
 /// The sockets of the edges.
 pub(crate) struct Listeners {
@@ -69,11 +77,11 @@ impl Listeners {
         self,
         config: &RuntimeConfig,
         node: &str,
-        backend: &Arc<dyn Backend>,
-        clock: &Arc<dyn Clock>,
+        shared: &Shared,
         stop: &CancellationToken,
         tasks: &mut JoinSet<()>,
     ) -> Result<(), StartError> {
+        let Shared { backend, clock, metrics } = shared;
         let settings = lictor_http::Settings {
             datacenter: config.datacenter.clone(),
             node: node.to_owned(),
@@ -84,14 +92,17 @@ impl Listeners {
             block_endpoints: config.http.block_endpoints.clone(),
             allow_write_from: config.http.allow_write_from.clone(),
             use_cache: config.http.use_cache,
+            prometheus: !config.telemetry.prometheus_retention.is_zero(),
+            metrics: Arc::clone(metrics),
             ..lictor_http::Settings::default()
         };
         let router = lictor_http::router(Arc::clone(backend), settings);
         for listener in self.http {
-            tasks.spawn(lictor_http::serve(listener, router.clone(), stop.clone()));
+            tasks.spawn(lictor_http::serve(listener, router.clone(), Arc::clone(metrics), stop.clone()));
         }
         for sockets in self.dns {
-            let settings = dns::settings(config, &self.recursors);
+            let times = lictor_dns::Times::new(metrics, node);
+            let settings = lictor_dns::Settings { times, ..dns::settings(config, &self.recursors) };
             let (backend, clock) = (Arc::clone(backend), Arc::clone(clock));
             tasks.spawn(lictor_dns::serve(sockets, settings, backend, clock, stop.clone()));
         }

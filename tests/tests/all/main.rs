@@ -20,6 +20,7 @@ mod durability;
 mod edges;
 mod forwarding;
 mod locks;
+mod metrics;
 mod quickstart;
 mod reload;
 mod sandbox;

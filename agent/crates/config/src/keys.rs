@@ -151,7 +151,7 @@ pub const KEYS: &[(&str, Class)] = &[
     ("start_join_wan", Warns),
     ("syslog_facility", Warns),
     ("tagged_addresses", Warns),
-    ("telemetry", Warns),
+    ("telemetry", Works),
     ("tls", Warns),
     ("tls_cipher_suites", Warns),
     ("tls_min_version", Warns),
@@ -250,7 +250,7 @@ pub(crate) fn list_of_errors(problems: &[String]) -> String {
 }
 
 /// Whether a value asks for nothing.
-fn is_idle(value: &Value) -> bool {
+pub(crate) fn is_idle(value: &Value) -> bool {
     match value {
         Value::Null | Value::Bool(false) => true,
         Value::Bool(true) | Value::Number(_) => false,

@@ -18,7 +18,9 @@ use std::path::PathBuf;
 
 use serde_json::Value;
 
-pub use runtime::{DnsConfig, HttpConfig, Ports, RecursorStrategy, RuntimeConfig, ScriptChecks, Soa};
+pub use runtime::{
+    DnsConfig, HttpConfig, Ports, RecursorStrategy, RuntimeConfig, ScriptChecks, Soa, TelemetryConfig,
+};
 pub use source::Format;
 
 /// Where a configuration comes from.

@@ -3,6 +3,7 @@
 mod dns;
 mod http;
 mod read;
+mod telemetry;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -19,6 +20,7 @@ pub use dns::{DnsConfig, RecursorStrategy, Soa};
 use read::Reader;
 
 pub use http::HttpConfig;
+pub use telemetry::TelemetryConfig;
 
 /// Which port each listener has; absent: it is off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -109,6 +111,8 @@ pub struct RuntimeConfig {
     pub txn_max_request: usize,
     /// The shortest time to live that a session may ask for.
     pub session_ttl_min: Duration,
+    /// What becomes of the agent's figures.
+    pub telemetry: TelemetryConfig,
     /// How servers are looked after until an operator says otherwise.
     pub autopilot: AutopilotConfig,
     /// Leave the cluster on SIGTERM; by default clients do.
@@ -255,6 +259,7 @@ impl RuntimeConfig {
             kv_max_value_size: bytes(reader.optional_whole("limits.kv_max_value_size")),
             txn_max_request: bytes(reader.optional_whole("limits.txn_max_req_len")),
             session_ttl_min: reader.duration("session_ttl_min"),
+            telemetry: TelemetryConfig::read(&mut reader),
             autopilot: autopilot(&mut reader),
             leave_on_terminate: reader.flag_or("leave_on_terminate", !server),
             skip_leave_on_interrupt: reader.flag_or("skip_leave_on_interrupt", server),

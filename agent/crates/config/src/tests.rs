@@ -94,6 +94,40 @@ fn dev_needs_nothing_and_keys_without_effect_warn() {
 }
 
 #[test]
+fn figures_are_configured_and_other_sinks_warn() {
+    let config = load_files(
+        &[(
+            "a.json",
+            r#"{"data_dir": "/tmp/x", "bind_addr": "127.0.0.1", "telemetry": {
+                "prometheus_retention_time": "60s", "disable_hostname": true, "metrics_prefix": "site",
+                "filter_default": false, "prefix_filter": ["+site.kvs", "-site.rpc", "bad"],
+                "statsd_address": "10.0.0.1:8125", "circonus_api_token": "t", "dogstatsd_addr": "",
+                "disable_compat_1.9": true}}"#,
+        )],
+        "",
+    )
+    .unwrap();
+    let telemetry = config.telemetry;
+    assert_eq!(telemetry.prometheus_retention.as_secs(), 60);
+    assert_eq!((telemetry.prefix.as_str(), telemetry.disable_hostname), ("site", true));
+    assert_eq!(telemetry.filters, [("site.kvs".to_owned(), true), ("site.rpc".to_owned(), false)]);
+    assert!(!telemetry.filter_default);
+    let about: Vec<&String> = config
+        .warnings
+        .iter()
+        .filter(|warning| warning.contains("telemetry") || warning.contains("Filter"))
+        .collect();
+    assert_eq!(
+        about,
+        [
+            "Filter rule must begin with either '+' or '-': \"bad\"",
+            "The 'telemetry.circonus_api_token' field is accepted but has no effect in this build",
+            "The 'telemetry.statsd_address' field is accepted but has no effect in this build",
+        ]
+    );
+}
+
+#[test]
 fn a_promise_of_protection_that_cannot_be_kept_refuses_the_start() {
     for promise in [r#"{"encrypt":"x"}"#, r#"{"acl":{"enabled":true}}"#, r#"{"verify_incoming":true}"#] {
         let Problems(problems) = load_files(&[("a.json", promise)], "").unwrap_err();

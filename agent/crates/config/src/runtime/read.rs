@@ -7,7 +7,7 @@ use std::time::Duration;
 use lictor_model::duration;
 use serde_json::Value;
 
-use crate::keys::list_of_errors;
+use crate::keys::{is_idle, list_of_errors};
 
 /// Reads a tree and collects what is wrong with it.
 pub(super) struct Reader {
@@ -58,6 +58,13 @@ impl Reader {
             }
         }
         found.take()
+    }
+
+    /// The keys below a key whose values ask for something and have not been taken.
+    pub(super) fn set_below(&self, key: &str) -> Vec<String> {
+        let fields = self.tree.get(key).and_then(Value::as_object);
+        let set = fields.into_iter().flatten().filter(|(_, value)| !is_idle(value));
+        set.map(|(key, _)| key.clone()).collect()
     }
 
     fn expected(&mut self, key: &str, what: &str, found: &Value) {
