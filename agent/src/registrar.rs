@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::sync::Arc;
 
+use futures::future::join_all;
 use lictor_checks::{CheckKind, Scheduler, spec};
 use lictor_config::{RuntimeConfig, ScriptChecks};
 use lictor_local::persist::{Files, SavedCheck, SavedService};
@@ -22,23 +23,43 @@ use crate::aliases::Aliases;
 
 /// How many registrations may wait.
 const QUEUE: usize = 256;
+/// How many are looked at together.
+const AT_ONCE: usize = 64;
 
 type Prepared = BTreeMap<CheckId, Arc<dyn Probe>>;
+
+/// Where a definition comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Source {
+    /// Somebody has just registered it.
+    Api,
+    /// Somebody had before a restart: it is saved already.
+    Saved,
+    /// A configuration file.
+    File,
+}
+
+impl Source {
+    fn origin(self) -> Origin {
+        match self {
+            Self::Api | Self::Saved => Origin::Api,
+            Self::File => Origin::File,
+        }
+    }
+}
 
 enum Job {
     AddService {
         definition: Box<ServiceDefinition>,
-        origin: Origin,
+        source: Source,
         replace: bool,
         prepared: Prepared,
     },
     RemoveService(ServiceId),
     AddCheck {
         definition: Box<CheckDefinition>,
-        origin: Origin,
+        source: Source,
         prepared: Prepared,
-        /// What it said before a restart.
-        last: Option<(Status, String)>,
     },
     RemoveCheck(CheckId),
     BeginMaintenance(Box<CheckDefinition>),
@@ -61,10 +82,13 @@ pub(crate) struct Settings {
     pub(crate) output_limit: usize,
 }
 
+/// A job, and who waits for it.
+type Asked = (Job, oneshot::Sender<Result<()>>);
+
 /// The door to the task.
 #[derive(Clone)]
 pub(crate) struct Registrar {
-    jobs: mpsc::Sender<(Job, oneshot::Sender<Result<()>>)>,
+    jobs: mpsc::Sender<Asked>,
     local: Local,
     scheduler: Scheduler,
     script_checks: ScriptChecks,
@@ -97,7 +121,7 @@ impl Registrar {
             self.prepare(id, &check, target, &mut prepared).await?;
         }
         let definition = Box::new(definition);
-        self.carry_out(Job::AddService { definition, origin: Origin::Api, replace, prepared }).await
+        self.carry_out(Job::AddService { definition, source: Source::Api, replace, prepared }).await
     }
 
     /// Registers a check that came over the HTTP API.
@@ -106,7 +130,7 @@ impl Registrar {
         let mut prepared = Prepared::new();
         self.prepare(id, &definition, target, &mut prepared).await?;
         let definition = Box::new(definition);
-        self.carry_out(Job::AddCheck { definition, origin: Origin::Api, prepared, last: None }).await
+        self.carry_out(Job::AddCheck { definition, source: Source::Api, prepared }).await
     }
 
     async fn prepare(
@@ -187,7 +211,7 @@ impl Registrar {
             let definition = Box::new(service.definition);
             let name = definition.name.clone();
             let prepared = Prepared::new();
-            let job = Job::AddService { definition, origin: Origin::Api, replace: false, prepared };
+            let job = Job::AddService { definition, source: Source::Saved, replace: false, prepared };
             if let Err(error) = self.carry_out(job).await {
                 tracing::error!(service = %name, %error, "a saved service cannot be registered again");
             }
@@ -207,12 +231,7 @@ impl Registrar {
                 let job = if maintenance::is_definition(&definition) {
                     Job::BeginMaintenance(definition)
                 } else {
-                    Job::AddCheck {
-                        definition,
-                        origin: Origin::Api,
-                        prepared: Prepared::new(),
-                        last: check.last.clone(),
-                    }
+                    Job::AddCheck { definition, source: Source::Saved, prepared: Prepared::new() }
                 };
                 if let Err(error) = self.carry_out(job).await {
                     tracing::error!(check = %id, %error, "a saved check cannot be registered again");
@@ -234,7 +253,7 @@ impl Registrar {
         for definition in &config.services {
             let definition = Box::new(definition.clone());
             let prepared = Prepared::new();
-            let job = Job::AddService { definition, origin: Origin::File, replace: true, prepared };
+            let job = Job::AddService { definition, source: Source::File, replace: true, prepared };
             self.carry_out(job).await?;
         }
         let mut wanted_checks = BTreeSet::new();
@@ -243,7 +262,7 @@ impl Registrar {
             wanted_checks.insert(id);
             let definition = Box::new(definition.clone());
             let prepared = Prepared::new();
-            self.carry_out(Job::AddCheck { definition, origin: Origin::File, prepared, last: None }).await?;
+            self.carry_out(Job::AddCheck { definition, source: Source::File, prepared }).await?;
         }
         for id in services.into_iter().filter(|id| !wanted.contains(id)) {
             self.carry_out(Job::RemoveService(id)).await?;
@@ -304,6 +323,17 @@ fn validate(config: &RuntimeConfig) -> Result<()> {
     Ok(())
 }
 
+/// How many of the jobs, from the first on, may be saved at the same time: registrations of
+/// different services, or else a single job.
+fn go_together(jobs: &[Asked]) -> usize {
+    let mut services = BTreeSet::new();
+    let is_next = |(job, _): &&Asked| match job {
+        Job::AddService { definition, source: Source::Api, .. } => services.insert(definition.effective_id()),
+        _ => false,
+    };
+    jobs.iter().take_while(is_next).count().max(1)
+}
+
 struct Worker {
     local: Local,
     scheduler: Scheduler,
@@ -313,29 +343,46 @@ struct Worker {
 }
 
 impl Worker {
-    async fn run(
-        self,
-        mut queue: mpsc::Receiver<(Job, oneshot::Sender<Result<()>>)>,
-        stop: CancellationToken,
-    ) {
+    async fn run(self, mut queue: mpsc::Receiver<Asked>, stop: CancellationToken) {
+        let mut jobs = Vec::with_capacity(AT_ONCE);
         loop {
             tokio::select! {
                 () = stop.cancelled() => return,
-                next = queue.recv() => match next {
-                    Some((job, done)) => {
-                        // Whoever asked may have stopped waiting.
-                        let _ = done.send(self.carry_out(job).await);
-                    }
-                    None => return,
-                },
+                count = queue.recv_many(&mut jobs, AT_ONCE) => if count == 0 { return },
+            }
+            while !jobs.is_empty() {
+                let together = go_together(&jobs);
+                self.carry_out_together(jobs.drain(..together).collect()).await;
             }
         }
     }
 
+    /// Saves what is to be saved of all jobs at the same time, since waiting for the disk is most
+    /// of the work, then carries them out one after the other.
+    async fn carry_out_together(&self, jobs: Vec<Asked>) {
+        let saved = join_all(jobs.iter().map(|(job, _)| self.save_ahead(job))).await;
+        for ((job, done), saved) in jobs.into_iter().zip(saved) {
+            let result = match saved {
+                Ok(()) => self.carry_out(job).await,
+                Err(error) => Err(error),
+            };
+            // Whoever asked may have stopped waiting.
+            let _ = done.send(result);
+        }
+    }
+
+    /// What is not on disk is not acknowledged; what cannot be registered is not put there.
+    async fn save_ahead(&self, job: &Job) -> Result<()> {
+        let Job::AddService { definition, source: Source::Api, replace, .. } = job else { return Ok(()) };
+        definition.to_service()?;
+        let definition = self.local.read(|state| state.definition_to_save(definition, *replace));
+        self.save(move |files| files.save_service(&definition)).await
+    }
+
     async fn carry_out(&self, job: Job) -> Result<()> {
         match job {
-            Job::AddService { definition, origin, replace, prepared } => {
-                self.add_service(&definition, origin, replace, prepared).await
+            Job::AddService { definition, source, replace, prepared } => {
+                self.add_service(&definition, source, replace, prepared).await
             }
             Job::RemoveService(id) => {
                 let removed = self.local.change(|state| state.remove_service(&id))?;
@@ -346,10 +393,14 @@ impl Worker {
                 .await?;
                 self.drop_checks(removed).await
             }
-            Job::AddCheck { definition, origin, prepared, last } => {
-                self.add_check(*definition, origin, prepared, last).await
+            Job::AddCheck { definition, source, prepared } => {
+                self.add_check(*definition, source, prepared).await
             }
             Job::RemoveCheck(id) => {
+                if let Some(service) = self.local.read(|state| state.came_with_service(&id)) {
+                    let id = id.clone();
+                    self.save(move |files| files.forget_check_of(&service, &id)).await?;
+                }
                 self.local.change(|state| state.remove_check(&id))?;
                 self.drop_checks(vec![id]).await
             }
@@ -367,42 +418,46 @@ impl Worker {
     async fn add_service(
         &self,
         definition: &ServiceDefinition,
-        origin: Origin,
+        source: Source,
         replace: bool,
         prepared: Prepared,
     ) -> Result<()> {
-        // What is not on disk is not acknowledged; what cannot be registered is not put there.
         definition.to_service()?;
-        if origin == Origin::Api {
-            let definition = definition.clone();
-            self.save(move |files| files.save_service(&definition)).await?;
-        } else {
+        if source == Source::File {
             let id = definition.effective_id();
             self.forget(move |files| files.forget_service(&id)).await?;
         }
+        let origin = source.origin();
         let registered = self.local.change(|state| state.add_service(definition, origin, replace))?;
         self.schedule(registered, origin, prepared).await
     }
 
-    async fn add_check(
-        &self,
-        definition: CheckDefinition,
-        origin: Origin,
-        prepared: Prepared,
-        last: Option<(Status, String)>,
-    ) -> Result<()> {
+    async fn add_check(&self, definition: CheckDefinition, source: Source, prepared: Prepared) -> Result<()> {
         let (id, _) = self.local.read(|state| state.target_of_definition(&definition))?;
-        if origin == Origin::Api {
-            let (id, definition) = (id.clone(), definition.clone());
-            // A check that is registered again keeps what it last said, here as in the file.
-            let kept = || {
-                let said =
-                    |state: &LocalState| state.check(&id).map(|check| (check.status, check.output.clone()));
-                if is_ttl(&definition) && definition.status.is_empty() { self.local.read(said) } else { None }
-            };
-            let last = last.or_else(kept);
-            self.save(move |files| files.save_check(&id, Some(&definition), last)).await?;
+        match source {
+            Source::Api => {
+                let (id, definition) = (id.clone(), definition.clone());
+                // A check that is registered again keeps what it last said, here as in the file.
+                let kept = || {
+                    let said = |state: &LocalState| {
+                        state.check(&id).map(|check| (check.status, check.output.clone()))
+                    };
+                    if is_ttl(&definition) && definition.status.is_empty() {
+                        self.local.read(said)
+                    } else {
+                        None
+                    }
+                };
+                let last = kept();
+                self.save(move |files| files.save_check(&id, Some(&definition), last)).await?;
+            }
+            Source::Saved => {}
+            Source::File => {
+                let id = id.clone();
+                self.save(move |files| files.forget_definition(&id)).await?;
+            }
         }
+        let origin = source.origin();
         let registered = self.local.change(|state| state.add_check(definition, origin))?;
         self.schedule(registered, origin, prepared).await
     }

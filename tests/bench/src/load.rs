@@ -65,28 +65,25 @@ impl Load {
         tasks.join_all().await.concat()
     }
 
-    /// Asks for the address of a name.
-    pub(crate) async fn dns(self, name: &str) -> Vec<Answer> {
-        let mut question = vec![0, 0, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0];
-        for label in name.split('.') {
-            question.push(u8::try_from(label.len()).expect("a short label"));
-            question.extend_from_slice(label.as_bytes());
-        }
-        question.extend_from_slice(&[0, 0, 1, 0, 1]);
+    /// Asks about names in turn, each with a type of records.
+    pub(crate) async fn dns(self, asked: &[(&str, u16)]) -> Vec<Answer> {
+        let questions: Vec<Vec<u8>> = asked.iter().map(|(name, kind)| question(name, *kind)).collect();
         let until = Instant::now() + self.lasts;
         let mut tasks = JoinSet::new();
         for _ in 0..self.connections {
-            let mut question = question.clone();
+            let mut questions = questions.clone();
             tasks.spawn(async move {
                 let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a socket");
                 socket.connect((Ipv4Addr::LOCALHOST, self.dns)).await.expect("a socket");
                 let (mut answers, mut packet, mut id) = (Vec::new(), [0; 1024], 0_u16);
                 while Instant::now() < until {
                     id = id.wrapping_add(1);
+                    let turn = usize::from(id) % questions.len();
+                    let question = &mut questions[turn];
                     question[..2].copy_from_slice(&id.to_be_bytes());
                     let start = Instant::now();
                     let asked = async {
-                        socket.send(&question).await?;
+                        socket.send(question).await?;
                         loop {
                             socket.recv(&mut packet).await?;
                             // A late answer to a question that was given up is passed over.
@@ -103,6 +100,18 @@ impl Load {
         }
         tasks.join_all().await.concat()
     }
+}
+
+fn question(name: &str, kind: u16) -> Vec<u8> {
+    let mut question = vec![0, 0, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0];
+    for label in name.split('.') {
+        question.push(u8::try_from(label.len()).expect("a short label"));
+        question.extend_from_slice(label.as_bytes());
+    }
+    question.push(0);
+    question.extend_from_slice(&kind.to_be_bytes());
+    question.extend_from_slice(&[0, 1]);
+    question
 }
 
 /// Reads one answer with a length; returns its status.

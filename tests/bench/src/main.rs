@@ -4,7 +4,7 @@
 //! cargo build --release -p lictor && cargo run --release -p lictor-bench
 //! ```
 //!
-//! Everything is on loopback and bounded to about 40 seconds. State is kept on disk, below
+//! Everything is on loopback and bounded to about two minutes. State is kept on disk, below
 //! `TMPDIR`, and every write is synchronised: choose a folder on the disk that matters. Nothing
 //! is judged here; figures are to be compared with those of the reference on the same machine.
 #![allow(
@@ -17,6 +17,8 @@
 
 mod checks;
 mod load;
+mod scale;
+mod watchers;
 
 use std::time::{Duration, Instant};
 
@@ -24,6 +26,16 @@ use lictor_testkit::{Agent, Builder, lictor};
 use serde_json::json;
 
 use load::{Answer, Load};
+
+/// What is asked of DNS in turn, with the type of records.
+const DNS_MIX: [(&str, u16); 4] = [
+    ("web.service.consul", 1),
+    ("_web._tcp.service.consul", 33),
+    ("n1.node.consul", 1),
+    ("web.service.dc1.consul", 1),
+];
+/// How many instances the service has.
+const INSTANCES: u8 = 10;
 
 /// How many connections there are at once.
 const CONNECTIONS: usize = 64;
@@ -49,7 +61,7 @@ fn main() {
 
     let agent = quiet().start();
     std::thread::sleep(REST);
-    line("resident when idle", &resident(&agent));
+    line("resident when idle", &mebibytes(resident(&agent)));
     prepare(&agent);
     let load =
         Load { connections: CONNECTIONS, lasts: LASTS, http: agent.http_port(), dns: agent.ports().at(1) };
@@ -64,14 +76,22 @@ fn main() {
             "KV GET, consistent",
             &load.http(|turn| get(&format!("/v1/kv/read/{}?consistent", turn % 64))).await,
         );
-        report("health of a service", &load.http(|_| get("/v1/health/service/web?passing")).await);
-        report("DNS A", &load.dns("web.service.consul").await);
+        report("health of 10 instances", &load.http(|_| get("/v1/health/service/web?passing")).await);
+        report("DNS mix", &load.dns(&DNS_MIX).await);
     });
-    line("resident after the load", &resident(&agent));
+    line("resident after the load", &mebibytes(resident(&agent)));
     drop(agent);
     let run = runtime.block_on(checks::time_run(quiet(), 2 * LASTS));
     let run = run.map_or_else(|| "unknown here".to_owned(), |run| format!("{run:.0?} of processor time"));
     line(&format!("HTTP check, one of {}", checks::CHECKS), &run);
+    let watchers = runtime.block_on(watchers::measure(quiet()));
+    line("blocking query that waits", &format!("{:.1} KiB", watchers.memory / 1024.0));
+    let last =
+        |percent: usize| watchers.woken[(watchers.woken.len() * percent / 100).min(watchers.woken.len() - 1)];
+    let woken = format!("p50 {:.1?}, p99 {:.1?}, last {:.1?}", last(50), last(99), last(100));
+    line(&format!("{} waiting, woken", watchers::WATCHERS), &woken);
+    scale::services(quiet());
+    scale::keys(quiet());
 }
 
 /// An agent that logs as little as in production.
@@ -104,17 +124,31 @@ fn prepare(agent: &Agent) {
     for key in 0..64 {
         assert_eq!(agent.http().put(&format!("/v1/kv/read/{key}"), "a value of some length").status, 200);
     }
-    let service = json!({"Name": "web", "Port": 80, "Check": {"TTL": "1h", "Status": "passing"}});
-    agent.http().put_json("/v1/agent/service/register", &service);
-    agent.wait_for_service("web", 1);
+    for instance in 0..INSTANCES {
+        let node = format!("web{instance}");
+        let registration = json!({
+            "Node": node,
+            "Address": format!("10.0.0.{instance}"),
+            "Service": {"Service": "web", "Port": 80, "Tags": ["v1"]},
+            "Checks": [
+                {"CheckID": "serfHealth", "Name": "Serf Health Status", "Status": "passing"},
+                {"CheckID": "service:web", "Name": "alive", "ServiceID": "web", "Status": "passing"},
+            ],
+        });
+        agent.http().put_json("/v1/catalog/register", &registration).ok();
+    }
 }
 
-/// What the process holds in memory.
-fn resident(agent: &Agent) -> String {
+/// What the process holds in memory, in bytes; nothing where that cannot be seen.
+fn resident(agent: &Agent) -> f64 {
     let status = std::fs::read_to_string(format!("/proc/{}/status", agent.pid())).unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
     let kibibytes = line.and_then(|line| line.trim().strip_suffix(" kB")?.parse::<f64>().ok());
-    kibibytes.map_or_else(|| "unknown here".to_owned(), |kibibytes| format!("{:.1} MiB", kibibytes / 1024.0))
+    kibibytes.unwrap_or(f64::NAN) * 1024.0
+}
+
+fn mebibytes(bytes: f64) -> String {
+    format!("{:.1} MiB", bytes / 1024.0 / 1024.0)
 }
 
 fn get(path: &str) -> Vec<u8> {

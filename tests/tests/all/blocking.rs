@@ -134,7 +134,7 @@ fn each_change_wakes_once() {
 
 #[test]
 fn many_wait_and_all_are_woken_by_one_write() {
-    let agent = Agent::start();
+    let agent = Agent::builder().config(json!({"limits": {"http_max_conns_per_client": 0}})).start();
     let http = agent.http();
     assert_eq!(http.put("/v1/kv/crowd", "1").status, 200);
     let index = http.get("/v1/kv/crowd").index();

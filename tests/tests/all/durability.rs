@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use lictor_testkit::{Agent, Http, eventually};
 use rand::Rng;
-use serde_json::json;
+use serde_json::{Value, json};
 
 /// How often the agent is killed.
 const ROUNDS: usize = 4;
@@ -183,4 +183,41 @@ fn indexes_go_on_after_an_orderly_restart() {
     assert_eq!(after.index(), before, "an entry keeps its index");
     assert_eq!(agent.http().put("/v1/kv/a", "2").status, 200);
     assert!(agent.http().get("/v1/kv/a").index() > before);
+}
+
+#[test]
+fn checks_of_services_are_after_a_restart_as_they_were_before() {
+    let mut agent = Agent::start();
+    let http = agent.http();
+    let ttl = |name: &str| json!({"Name": name, "TTL": "10m"});
+    let web = |checks: Value| json!({"Name": "web", "Port": 80, "Checks": checks});
+    http.put_json("/v1/agent/service/register", &web(json!([ttl("a"), ttl("b"), ttl("c")]))).ok();
+    // Registered once more with less, the service keeps the checks that it had.
+    http.put_json("/v1/agent/service/register", &json!({"Name": "web", "Port": 81})).ok();
+    http.put("/v1/agent/check/deregister/service:web:2", "").ok();
+    http.put("/v1/agent/check/pass/service:web:3", "").ok();
+    let shown = |http: Http| {
+        let checks = http.json("/v1/agent/checks");
+        let shown = checks.as_object().unwrap().iter().map(|(id, check)| {
+            (id.clone(), check["Name"].clone(), check["Status"].clone(), check["ServiceID"].clone())
+        });
+        shown.collect::<Vec<_>>()
+    };
+    let before = shown(http);
+    let ids: Vec<&str> = before.iter().map(|(id, ..)| id.as_str()).collect();
+    assert_eq!(ids, ["service:web:1", "service:web:3"]);
+    agent.kill();
+    agent.restart();
+    agent.wait_for_leader();
+    assert_eq!(shown(agent.http()), before);
+    assert_eq!(agent.http().json("/v1/agent/service/web")["Port"], 81);
+    // Registered once more with checks to replace those, it has no others after a restart either.
+    let replace = "/v1/agent/service/register?replace-existing-checks=true";
+    agent.http().put_json(replace, &web(json!([ttl("d")]))).ok();
+    let before = shown(agent.http());
+    assert_eq!(before.len(), 1);
+    agent.kill();
+    agent.restart();
+    agent.wait_for_leader();
+    assert_eq!(shown(agent.http()), before);
 }

@@ -26,8 +26,8 @@ const QUEUE: usize = 256;
 /// First runs are spread over at most this long, however long the interval is.
 const MAX_STAGGER: Duration = Duration::from_secs(5);
 
-/// Turns that come within this time are taken together: to wake threads for each check by itself
-/// would cost more than to run it.
+/// Turns that come within this time are taken together, and so are ends of runs: to wake threads
+/// for each check by itself would cost more than to run it.
 const GRAIN: Duration = Duration::from_millis(20);
 
 /// Whoever wants to know what checks say.
@@ -149,6 +149,7 @@ impl Worker {
     async fn run(mut self, mut queue: mpsc::Receiver<Request>, stop: CancellationToken) {
         loop {
             self.start_due();
+            self.collect();
             let turn = self.until_next_turn();
             tokio::select! {
                 () = stop.cancelled() => break,
@@ -156,19 +157,24 @@ impl Worker {
                     Some(request) => self.handle(request),
                     None => break,
                 },
-                Some(ended) = self.runs.next() => {
-                    self.finish(ended);
-                    while let Some(Some(ended)) = self.runs.next().now_or_never() {
-                        self.finish(ended);
-                    }
-                }
                 () = turn => {}
             }
         }
     }
 
+    /// Gives new runs their start, and takes what has ended. Nobody is woken by a run that ends:
+    /// while there are any, they are looked at every [`GRAIN`].
+    fn collect(&mut self) {
+        while let Some(Some(ended)) = self.runs.next().now_or_never() {
+            self.finish(ended);
+        }
+    }
+
     fn until_next_turn(&self) -> impl Future<Output = ()> + use<> {
-        let wait = self.schedule.next_turn().map(|at| at.rounded_up(GRAIN).since(self.clock.now()));
+        let now = self.clock.now();
+        let turn = self.schedule.next_turn().map(|at| at.rounded_up(GRAIN));
+        let look = (!self.runs.is_empty()).then(|| (now + Duration::from_nanos(1)).rounded_up(GRAIN));
+        let wait = turn.into_iter().chain(look).min().map(|at| at.since(now));
         async move {
             match wait {
                 Some(wait) => tokio::time::sleep(wait).await,

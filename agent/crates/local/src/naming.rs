@@ -36,6 +36,26 @@ pub(crate) fn named_checks(
         .collect()
 }
 
+/// The same definition with every check under `checks` and called by its identifier and name, so
+/// that leaving some out does not rename others.
+pub(crate) fn with_named_checks(definition: &ServiceDefinition) -> ServiceDefinition {
+    let checks = named_checks(definition, &definition.effective_id())
+        .into_iter()
+        .map(|(id, name, check)| as_named(&id, &name, &check))
+        .collect();
+    ServiceDefinition { check: None, checks, ..definition.clone() }
+}
+
+/// The same definition, called by its identifier and name.
+pub(crate) fn as_named(id: &CheckId, name: &str, definition: &CheckDefinition) -> CheckDefinition {
+    CheckDefinition {
+        id: id.to_string(),
+        check_id: String::new(),
+        name: name.to_owned(),
+        ..definition.clone()
+    }
+}
+
 /// The word that the HTTP API shows for a check's kind.
 pub(crate) fn kind_of(definition: &CheckDefinition) -> &'static str {
     definition.kinds().first().copied().unwrap_or_default()

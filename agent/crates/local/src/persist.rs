@@ -15,6 +15,8 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use crate::naming::with_named_checks;
+
 /// The largest registration that is kept, in bytes: more than the API takes in one request.
 const MAX_FILE: u64 = 4 * 1024 * 1024;
 /// The version of the files that this build writes and reads.
@@ -78,6 +80,39 @@ impl Files {
         let id = definition.effective_id();
         let saved = SavedService { version: VERSION, definition: definition.clone() };
         write(&self.services.join(name_for(id.as_str())), &saved)
+    }
+
+    /// Takes one check out of what is saved of a service, so that it does not come back with it.
+    ///
+    /// # Errors
+    /// Those of the file system; a service that is not saved is no error.
+    pub fn forget_check_of(&self, service: &ServiceId, check: &CheckId) -> io::Result<()> {
+        let path = self.services.join(name_for(service.as_str()));
+        let content = match file::read_bounded(&path, MAX_FILE) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            content => content?,
+        };
+        let saved: SavedService = serde_json::from_slice(&content)?;
+        let mut definition = with_named_checks(&saved.definition);
+        definition.checks.retain(|known| known.id != check.as_str());
+        write(&path, &SavedService { definition, ..saved })
+    }
+
+    /// Keeps of a check only what it last said: its definition is somewhere else now.
+    ///
+    /// # Errors
+    /// Those of the file system; a check that is not saved is no error.
+    pub fn forget_definition(&self, id: &CheckId) -> io::Result<()> {
+        let path = self.checks.join(name_for(id.as_str()));
+        let content = match file::read_bounded(&path, MAX_FILE) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            content => content?,
+        };
+        let saved: SavedCheck = serde_json::from_slice(&content)?;
+        if saved.definition.is_none() {
+            return Ok(());
+        }
+        write(&path, &SavedCheck { definition: None, ..saved })
     }
 
     /// Forgets a service.
@@ -167,6 +202,29 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_check_that_is_taken_out_does_not_come_back_and_does_not_rename_others() {
+        let directory = tempfile::tempdir().unwrap();
+        let files = Files::open(directory.path()).unwrap();
+        let ttl = |name: &str| CheckDefinition { name: name.to_owned(), ..CheckDefinition::default() };
+        let service = ServiceDefinition {
+            name: "web".to_owned(),
+            checks: vec![ttl("a"), ttl("b"), ttl("c")],
+            ..ServiceDefinition::default()
+        };
+        files.save_service(&service).unwrap();
+        files.forget_check_of(&"web".into(), &"service:web:2".into()).unwrap();
+        files.forget_check_of(&"none".into(), &"c".into()).unwrap();
+        let saved = files.load().unwrap();
+        let left: Vec<(&str, &str)> = saved.services[0]
+            .definition
+            .checks
+            .iter()
+            .map(|check| (check.id.as_str(), check.name.as_str()))
+            .collect();
+        assert_eq!(left, [("service:web:1", "a"), ("service:web:3", "c")]);
+    }
+
+    #[test]
     fn what_is_saved_comes_back_and_what_is_damaged_is_named() {
         let directory = tempfile::tempdir().unwrap();
         let files = Files::open(directory.path()).unwrap();
@@ -181,6 +239,8 @@ mod tests {
         let long = Some((Status::Passing, "x".repeat(MAX_FILE as usize)));
         files.save_check(&"c".into(), None, long).unwrap_err();
         assert_eq!(files.load().unwrap().checks, saved.checks, "what is refused leaves what was there");
+        files.forget_definition(&"c".into()).unwrap();
+        assert_eq!(files.load().unwrap().checks, saved.checks);
         files.forget_service(&"../web".into()).unwrap();
         assert!(files.load().unwrap().services.is_empty());
     }

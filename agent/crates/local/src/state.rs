@@ -12,7 +12,9 @@ use lictor_model::service::Service;
 use lictor_model::{CheckId, Datacenter, Error, NodeId, NodeName, Result, ServiceId, duration};
 use lictor_sys::clock::Moment;
 
-use crate::naming::{kind_of, named_checks, unknown_check, unknown_service, unless_zero};
+use crate::naming::{
+    as_named, kind_of, named_checks, unknown_check, unknown_service, unless_zero, with_named_checks,
+};
 
 /// Who this agent is.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -167,6 +169,40 @@ impl LocalState {
     #[must_use]
     pub fn check_definition(&self, id: &CheckId) -> Option<(&CheckDefinition, Origin)> {
         self.checks.get(id).map(|own| (&own.definition, own.origin))
+    }
+
+    /// The service that a check came with, if it did: then it is saved with it too.
+    #[must_use]
+    pub fn came_with_service(&self, id: &CheckId) -> Option<ServiceId> {
+        let own = self.checks.get(id)?;
+        let came_with = own.definition.service_id.is_empty() && !own.check.service_id.is_empty();
+        came_with.then(|| own.check.service_id.clone())
+    }
+
+    /// What to save of a service that is registered once more: its definition, and if its earlier
+    /// checks stay, those that came with it.
+    #[must_use]
+    pub fn definition_to_save(&self, definition: &ServiceDefinition, replaces: bool) -> ServiceDefinition {
+        if replaces {
+            return definition.clone();
+        }
+        let id = definition.effective_id();
+        let named = with_named_checks(definition);
+        let stays = |check: &CheckId| !named.checks.iter().any(|known| known.id == check.as_str());
+        let kept: Vec<CheckDefinition> = self
+            .checks
+            .iter()
+            .filter(|(check, own)| {
+                own.origin == Origin::Api
+                    && stays(check)
+                    && self.came_with_service(check).as_ref() == Some(&id)
+            })
+            .map(|(check, own)| as_named(check, &own.check.name, &own.definition))
+            .collect();
+        if kept.is_empty() {
+            return definition.clone();
+        }
+        ServiceDefinition { checks: named.checks.iter().cloned().chain(kept).collect(), ..named }
     }
 
     /// Where a service was defined.

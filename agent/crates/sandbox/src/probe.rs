@@ -6,10 +6,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use lictor_model::probe::{Blindness, Finding, Origin, Probe, ProbeFacts, Program, Target};
-use lictor_model::{Error, Result};
+use lictor_model::{Code, Error, Result};
 use serde_json::{Map, Value};
 use tokio::sync::Semaphore;
-use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use crate::bindings::types;
@@ -131,15 +130,6 @@ impl Prepared {
     }
 }
 
-/// Ends a run whose caller has lost interest.
-struct AbortOnDrop<T>(JoinHandle<T>);
-
-impl<T> Drop for AbortOnDrop<T> {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
-}
-
 #[async_trait]
 impl Probe for SandboxedProbe {
     fn facts(&self) -> &ProbeFacts {
@@ -148,15 +138,10 @@ impl Probe for SandboxedProbe {
 
     async fn run(&self, timeout: Duration) -> Finding {
         let prepared = Arc::clone(&self.prepared);
-        let task = self.prepared.host.threads.spawn(async move { prepared.run(timeout).await });
-        let mut task = match task {
-            Ok(task) => AbortOnDrop(task),
-            Err(error) => return Finding::Unknown { reason: Blindness::Host, message: error.message },
-        };
-        (&mut task.0).await.unwrap_or_else(|error| {
-            let message =
-                if error.is_cancelled() { "the agent is shutting down" } else { "the sandbox failed" };
-            Finding::Unknown { reason: Blindness::Host, message: message.to_owned() }
-        })
+        match self.prepared.host.threads.run(async move { prepared.run(timeout).await }).await {
+            Ok(finding) => finding,
+            Err(error) if error.code == Code::Overloaded => Finding::Late,
+            Err(error) => Finding::Unknown { reason: Blindness::Host, message: error.message },
+        }
     }
 }
