@@ -43,6 +43,7 @@ use crate::registrar::{Registrar, Settings};
 use crate::reporter::ToLocal;
 use crate::signals::{Signals, Told};
 use crate::sync::Syncer;
+use crate::timed::TimedRunner;
 use crate::{banner, dns, identity};
 
 /// How long a request waits for a leader.
@@ -124,7 +125,8 @@ impl Agent {
             clock: Arc::clone(&clock),
             registrar: Arc::clone(&keeper),
         });
-        let runner: Arc<dyn CheckRunner> = Arc::clone(&sandbox) as _;
+        let runner: Arc<dyn CheckRunner> =
+            Arc::new(TimedRunner::new(Arc::clone(&sandbox) as _, Arc::clone(&metrics)));
         let aliases = Arc::new(Aliases::new(local.clone(), Arc::clone(&reporter), stop.clone()));
         let (scheduler, scheduling) = Scheduler::start(runner, reporter, Arc::clone(&clock), stop.clone());
         tasks.spawn(scheduling);

@@ -22,6 +22,7 @@ mod registrar;
 mod reporter;
 mod signals;
 mod sync;
+mod timed;
 
 use std::process::ExitCode;
 

@@ -83,7 +83,11 @@ fn checks_and_waiting_readers_are_seen() {
             let scrape = scrape(&agent);
             let blocking = scrape.samples.iter().find(|sample| sample.metric.ends_with("queries_blocking"));
             let waits = matches!(blocking.unwrap().value, Figure::Gauge(count) if count >= 1.0);
-            let runs = scrape.samples.iter().any(|sample| sample.metric == "lictor_plugin_verdicts");
+            let is_run = |sample: &prometheus_parse::Sample| {
+                sample.metric == "lictor_check_run_count" && sample.labels.get("service") == Some("web")
+            };
+            let verdicts = scrape.samples.iter().any(|sample| sample.metric == "lictor_plugin_verdicts");
+            let runs = verdicts && scrape.samples.iter().any(is_run);
             if waits && runs { Ok(()) } else { Err(format!("waits: {waits}, runs: {runs}")) }
         });
         agent.http().put("/v1/kv/nothing", "now").ok();

@@ -81,6 +81,7 @@ inventory! {
     VERSION "consul.version" Gauge "1" ["version", "pre_release"] "Always 1; its labels tell the compatibility level.";
     AGENT_CHECKS "lictor.agent.checks" Gauge "checks" [] "Checks of this agent.";
     AGENT_SERVICES "lictor.agent.services" Gauge "services" [] "Services of this agent.";
+    CHECK_RUN "lictor.check.run" Sample "ms" ["service", "plugin"] "How long runs of a service's checks took; the node's own have no service.";
     HTTP_CONNECTIONS "lictor.http.connections" Gauge "connections" [] "Connections to the HTTP API that are open.";
     PLUGIN_LATE "lictor.plugin.late" Counter "runs" ["plugin"] "Runs of checks that did not begin since too many others ran; since the start.";
     PLUGIN_RUN "lictor.plugin.run" Sample "ms" ["plugin"] "How long runs of checks took; since the start.";

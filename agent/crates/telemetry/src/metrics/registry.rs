@@ -1,7 +1,8 @@
 //! Where figures are kept while they are recorded.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use super::inventory::{Kind, Metric};
@@ -13,7 +14,8 @@ pub const INTERVAL: Duration = Duration::from_secs(10);
 /// All series of an agent.
 #[derive(Debug, Default)]
 pub struct Registry {
-    series: Mutex<Vec<Arc<Series>>>,
+    /// A series ends with the last one who records in it.
+    series: Mutex<BTreeMap<(&'static str, Labels), Weak<Series>>>,
     levels: Mutex<Vec<Arc<Level>>>,
     /// When the interval that is shown began, and the one that is running, in milliseconds since
     /// the Unix epoch.
@@ -63,13 +65,12 @@ impl Registry {
     pub fn series(&self, metric: &'static Metric, labels: Labels) -> Arc<Series> {
         debug_assert!(labels.iter().map(|(name, _)| name).eq(metric.labels), "labels of {}", metric.name);
         let mut all = lock(&self.series);
-        let known = all.iter().find(|known| known.metric.name == metric.name && known.labels == labels);
-        if let Some(known) = known {
-            return Arc::clone(known);
-        }
-        let series = Arc::new(Series::new(metric, labels));
-        all.push(Arc::clone(&series));
-        series
+        let place = all.entry((metric.name, labels.clone())).or_default();
+        place.upgrade().unwrap_or_else(|| {
+            let series = Arc::new(Series::new(metric, labels));
+            *place = Arc::downgrade(&series);
+            series
+        })
     }
 
     /// The level of a figure that goes up and down; the same whenever the name is.
@@ -93,9 +94,10 @@ impl Registry {
     pub fn roll(&self, now: u64) {
         let mut begun = lock(&self.begun);
         *begun = (begun.1, now);
-        for series in lock(&self.series).iter() {
-            series.settle();
-        }
+        lock(&self.series).retain(|_, series| {
+            let series = series.upgrade();
+            series.inspect(|series| series.settle()).is_some()
+        });
     }
 
     /// When the interval began that [`Registry::last`] is about; before the first one has ended, the
@@ -118,7 +120,7 @@ impl Registry {
     }
 
     fn read(&self, summary: impl Fn(&Series) -> Summary) -> Vec<Reading> {
-        let series = lock(&self.series).clone();
+        let series: Vec<Arc<Series>> = lock(&self.series).values().filter_map(Weak::upgrade).collect();
         let series = series.iter().map(|series| Reading {
             metric: series.metric,
             labels: series.labels.clone(),

@@ -46,7 +46,8 @@ fn the_last_whole_interval_is_shown_once_there_is_one() {
 #[test]
 fn before_the_first_interval_ends_the_running_one_is_shown() {
     let registry = Registry::default();
-    registry.series(&RPC_QUERY, vec![]).count();
+    let queries = registry.series(&RPC_QUERY, vec![]);
+    queries.count();
     assert_eq!(shown(&registry).counters[0].count, 1);
 }
 
@@ -54,11 +55,21 @@ fn before_the_first_interval_ends_the_running_one_is_shown() {
 fn a_series_is_the_same_whenever_name_and_labels_are() {
     let registry = Registry::default();
     let labels = |path: &str| vec![("method", "GET".to_owned()), ("path", path.to_owned())];
-    registry.series(&API_HTTP, labels("a")).took(Duration::from_millis(1));
-    registry.series(&API_HTTP, labels("a")).took(Duration::from_millis(1));
-    registry.series(&API_HTTP, labels("b")).took(Duration::from_millis(1));
+    let series = ["a", "a", "b"].map(|path| registry.series(&API_HTTP, labels(path)));
+    series.iter().for_each(|series| series.took(Duration::from_millis(1)));
     let counts: Vec<u64> = shown(&registry).samples.iter().map(|sample| sample.count).collect();
     assert_eq!(counts, [2, 1]);
+}
+
+#[test]
+fn a_series_ends_with_the_last_who_records_in_it() {
+    let registry = Registry::default();
+    let series = registry.series(&RPC_QUERY, vec![]);
+    series.count();
+    registry.roll(1);
+    assert_eq!(shown(&registry).counters.len(), 1);
+    drop(series);
+    assert_eq!(shown(&registry).counters.len(), 0);
 }
 
 #[test]
@@ -90,7 +101,8 @@ fn prometheus_gets_everything_since_the_start() {
     let registry = Registry::default();
     let queries = registry.series(&RPC_QUERY, vec![]);
     let labels = vec![("method", "GET".to_owned()), ("path", "a\"b\\c\nd".to_owned())];
-    registry.series(&API_HTTP, labels).took(Duration::from_millis(2));
+    let requests = registry.series(&API_HTTP, labels);
+    requests.took(Duration::from_millis(2));
     queries.count();
     registry.roll(1);
     queries.count();
@@ -115,7 +127,8 @@ fn prometheus_gets_everything_since_the_start() {
 #[test]
 fn names_follow_the_configuration() {
     let registry = Registry::default();
-    registry.series(&RPC_QUERY, vec![]).count();
+    let queries = registry.series(&RPC_QUERY, vec![]);
+    queries.count();
     let style = Style { prefix: "site-1".to_owned(), hostname: Some("web.7".to_owned()), ..Style::default() };
     let text = prometheus::text(&registry, vec![gauge(1.0)], &style);
     assert!(text.contains("\nsite_1_rpc_query 1\n"), "{text}");
