@@ -32,7 +32,8 @@ const ZSH: &str = r#"_lictor() {
     compadd -- ${=$(_lictor_words "$at")}
     _files
 }
-compdef _lictor PROGRAM
+# As a file of fpath this is the function itself, otherwise it was sourced.
+if [[ "${funcstack[1]}" == _* ]]; then _lictor "$@"; else compdef _lictor PROGRAM; fi
 "#;
 
 const FISH: &str = r#"function __lictor_complete
