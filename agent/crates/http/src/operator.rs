@@ -6,7 +6,7 @@ use axum::body::Body;
 use axum::http::{Method, Response, StatusCode};
 use lictor_model::command::Command;
 use lictor_model::local::{LocalAnswer, LocalRequest};
-use lictor_model::operator::{AutopilotConfig, ServerHealth, ServersHealth};
+use lictor_model::operator::{AutopilotConfig, ServerHealth, ServersHealth, Usage};
 use lictor_model::query::{Answer, Query};
 use lictor_model::{RaftIndex, duration};
 use serde::Serialize;
@@ -75,6 +75,20 @@ async fn set_autopilot(call: Call) -> Result<Response<Body>, Failure> {
         )?;
     let command = Command::SetAutopilot { config: Box::new(config), cas: cas.map(RaftIndex) };
     respond::json(&call, &call.write(command).await?)
+}
+
+/// The reference tells of every datacenter that it is asked for; this one knows its own.
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct UsageOf<'a> {
+    usage: BTreeMap<&'a str, Usage>,
+}
+
+pub(crate) async fn usage(call: Call) -> Result<Response<Body>, Failure> {
+    let reply = call.read(Query::Usage, call.read_options()?).await?;
+    let Answer::Usage(usage) = reply.answer.as_ref() else { return Err(Failure::mismatch()) };
+    let usage = UsageOf { usage: BTreeMap::from([(call.api.settings.datacenter.as_str(), *usage)]) };
+    respond::json_with_meta(&call, &reply.meta, &usage)
 }
 
 pub(crate) async fn health(call: Call) -> Result<Response<Body>, Failure> {

@@ -147,7 +147,7 @@ const ROUTES: &[Route] = routes! {
     "/v1/operator/autopilot/configuration" ["GET", "PUT"] operator::autopilot;
     "/v1/operator/autopilot/health" ["GET"] operator::health;
     "/v1/operator/autopilot/state" ["GET"] operator::state;
-    "/v1/operator/usage" ["GET"] absent::operator;
+    "/v1/operator/usage" ["GET"] operator::usage;
     "/v1/operator/raft/configuration" ["GET"] operator::raft_configuration;
     "/v1/status/leader" ["GET"] status::leader;
     "/v1/status/peers" ["GET"] status::peers;

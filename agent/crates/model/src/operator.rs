@@ -50,6 +50,18 @@ impl Default for AutopilotConfig {
     }
 }
 
+/// How much there is in the catalog.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Usage {
+    /// Nodes.
+    pub nodes: usize,
+    /// Names of services.
+    pub services: usize,
+    /// Instances of services.
+    pub service_instances: usize,
+}
+
 /// How the servers are, together and one by one.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]

@@ -13,7 +13,7 @@ use crate::filter::Filter;
 use crate::ids::{Datacenter, Key, NodeName, RaftIndex, ServiceName, SessionId, Token};
 use crate::kv::KvEntry;
 use crate::node::Node;
-use crate::operator::AutopilotConfig;
+use crate::operator::{AutopilotConfig, Usage};
 use crate::service::Service;
 use crate::session::Session;
 use crate::txn::{Operation, TransactionReply};
@@ -93,6 +93,8 @@ pub enum Query {
     NodeSessions(NodeName),
     /// How servers are looked after → [`Answer::Autopilot`].
     Autopilot,
+    /// How much there is in the catalog → [`Answer::Usage`].
+    Usage,
     /// Where all nodes are, by name → [`Answer::Coordinates`].
     Coordinates,
     /// Where one node is → [`Answer::Coordinates`].
@@ -245,6 +247,8 @@ pub enum Answer {
     Sessions(Vec<Arc<Session>>),
     /// How servers are looked after.
     Autopilot(Arc<AutopilotConfig>),
+    /// How much there is in the catalog.
+    Usage(Usage),
     /// Where nodes are, in the order of their names.
     Coordinates(Vec<Arc<NodeCoordinate>>),
     /// What a transaction came to.

@@ -49,6 +49,7 @@ pub fn eval(snapshot: &Snapshot, query: &Query, authorizer: &Authorizer) -> Resu
         Query::Sessions => Ok(view.sessions()),
         Query::NodeSessions(node) => Ok(view.node_sessions(node)),
         Query::Autopilot => Ok(view.autopilot()),
+        Query::Usage => Ok(view.usage()),
         Query::Coordinates => Ok(view.coordinates()),
         Query::NodeCoordinates(node) => Ok(view.node_coordinates(node)),
         Query::Transaction(operations) => Ok(view.transaction(operations)),

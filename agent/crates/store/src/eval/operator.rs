@@ -6,6 +6,7 @@ use lictor_acl::{Access, Resource};
 use lictor_model::NodeName;
 use lictor_model::coordinate::NodeCoordinate;
 use lictor_model::ids::fold;
+use lictor_model::operator::Usage;
 use lictor_model::query::Answer;
 
 use super::{Evaluation, View};
@@ -15,6 +16,22 @@ impl View<'_> {
     pub(super) fn autopilot(&self) -> Evaluation {
         let config = self.snapshot.autopilot.clone().unwrap_or_default();
         self.answer(Answer::Autopilot(config), [Watch::Autopilot])
+    }
+
+    pub(super) fn usage(&self) -> Evaluation {
+        let mut services = 0;
+        let mut last = None;
+        // Instances are in the order of their names.
+        for (name, _, _) in &self.snapshot.instances {
+            services += usize::from(last != Some(name));
+            last = Some(name);
+        }
+        let usage = Usage {
+            nodes: self.snapshot.nodes.len(),
+            services,
+            service_instances: self.snapshot.instances.len(),
+        };
+        self.answer(Answer::Usage(usage), [Watch::Nodes, Watch::Services])
     }
 
     pub(super) fn coordinates(&self) -> Evaluation {
