@@ -24,6 +24,7 @@ use lictor_telemetry::log::{self, Log};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
+use crate::figures::Figures;
 use crate::registrar::{Registrar, is_ttl};
 use crate::{describe, plugins};
 
@@ -50,6 +51,8 @@ pub(crate) struct AgentBackend {
     /// The pool between datacenters, which only servers are in.
     pub(crate) wan: Option<Arc<Gossip>>,
     pub(crate) clock: Arc<dyn Clock>,
+    /// What is measured.
+    pub(crate) figures: Figures,
     /// The server, once its log is open.
     pub(crate) server: OnceLock<Arc<Server>>,
     pub(crate) orders: mpsc::Sender<Order>,
@@ -167,12 +170,14 @@ impl AgentBackend {
 impl Backend for AgentBackend {
     async fn read(&self, query: Query, options: ReadOptions) -> Result<Reply> {
         self.check_datacenter(options.datacenter.as_ref())?;
-        self.server()?.read(query, options).await
+        let server = self.server()?;
+        self.figures.measures.read(query, options, |query, options| server.read(query, options)).await
     }
 
     async fn write(&self, command: Command, options: WriteOptions) -> Result<Outcome> {
         self.check_datacenter(options.datacenter.as_ref())?;
-        self.server()?.write(command, options).await
+        let server = self.server()?;
+        self.figures.measures.write(command, |command| server.write(command, options)).await
     }
 
     async fn agent(&self, request: LocalRequest, _token: Token) -> Result<LocalAnswer> {
@@ -181,9 +186,13 @@ impl Backend for AgentBackend {
                 &self.local,
                 self.server.get(),
                 &self.gossip.members(),
+                &self.wan.as_ref().map(|pool| pool.members().to_vec()).unwrap_or_default(),
             ))),
-            LocalRequest::Metrics => {
-                Ok(LocalAnswer::Document(describe::figures(&self.sandbox, &self.local, self.server.get())))
+            LocalRequest::Metrics { prometheus: true } => {
+                Ok(LocalAnswer::Text(self.figures.prometheus(self)))
+            }
+            LocalRequest::Metrics { prometheus: false } => {
+                Ok(LocalAnswer::Document(self.figures.report(self)))
             }
             LocalRequest::Members { wan: false } => Ok(LocalAnswer::Members(self.gossip.members().to_vec())),
             LocalRequest::Members { wan: true } => {

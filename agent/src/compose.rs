@@ -21,11 +21,13 @@ use lictor_model::probe::CheckRunner;
 use lictor_model::seam::Backend;
 use lictor_model::{Error, Result};
 use lictor_sandbox::{Bounds, ExecPolicy, Sandbox, SandboxConfig};
-use lictor_server::{Server, Settings as ServerSettings, duties, sessions};
+use lictor_server::{Observer, Server, Settings as ServerSettings, duties, sessions};
 use lictor_store::Store;
 use lictor_sys::clock::{Clock, SystemClock};
 use lictor_sys::file;
 use lictor_telemetry::log::{self, Log};
+use lictor_telemetry::metrics::inventory::RAFT_LEADER;
+use lictor_telemetry::metrics::{Registry, Series};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -34,13 +36,16 @@ use crate::StartError;
 use crate::aliases::Aliases;
 use crate::backend::{AgentBackend, Order};
 use crate::cache::Cache;
-use crate::edges::{Listeners, Live};
+use crate::edges::{Listeners, Live, Shared};
+use crate::figures::Figures;
+use crate::measure::{self, Duties, Members};
 use crate::notify::Phase;
 use crate::reaper::Reaper;
 use crate::registrar::{Registrar, Settings};
 use crate::reporter::ToLocal;
 use crate::signals::{Signals, Told};
 use crate::sync::Syncer;
+use crate::timed::TimedRunner;
 use crate::{banner, dns, identity, notify, reload, watch_files};
 
 /// How long a request waits for a leader.
@@ -116,7 +121,9 @@ impl Agent {
         let stop = CancellationToken::new();
         let stop_edges = CancellationToken::new();
         let mut tasks = JoinSet::new();
-        tasks.spawn(log_members(gossip.events(), stop.clone()));
+        let metrics = Arc::<Registry>::default();
+        tasks.spawn(measure::intervals(Arc::clone(&metrics), Arc::clone(&clock), stop.clone()));
+        tasks.spawn(log_members(gossip.events(), Members::new(&metrics), stop.clone()));
 
         let local = Local::new(LocalState::new(identity.clone(), config.check_update_interval));
         let sandbox = Arc::new(Sandbox::new(sandbox_config(&config)));
@@ -126,7 +133,8 @@ impl Agent {
             clock: Arc::clone(&clock),
             registrar: Arc::clone(&keeper),
         });
-        let runner: Arc<dyn CheckRunner> = Arc::clone(&sandbox) as _;
+        let runner: Arc<dyn CheckRunner> =
+            Arc::new(TimedRunner::new(Arc::clone(&sandbox) as _, Arc::clone(&metrics)));
         let aliases = Arc::new(Aliases::new(local.clone(), Arc::clone(&reporter), stop.clone()));
         let (scheduler, scheduling) = Scheduler::start(runner, reporter, Arc::clone(&clock), stop.clone());
         tasks.spawn(scheduling);
@@ -151,6 +159,7 @@ impl Agent {
             gossip: Arc::clone(&gossip),
             wan,
             clock: Arc::clone(&clock),
+            figures: Figures::new(&config, Arc::clone(&metrics)),
             server: OnceLock::new(),
             orders,
             log: log.clone(),
@@ -167,20 +176,29 @@ impl Agent {
         registrar.apply_files(&config).await.map_err(|error| StartError(error.message))?;
         registrar.restore_checks(saved.checks).await;
         let cache = Arc::new(Cache::new(Arc::clone(&backend) as _, stop_edges.clone()));
-        let answering: Arc<dyn Backend> = Arc::clone(&cache) as _;
-        let node = identity.name.as_str();
-        let edges = listeners.serve(&config, node, &answering, &clock, &stop_edges, &mut tasks)?;
+        let shared = Shared {
+            backend: Arc::clone(&cache) as _,
+            clock: Arc::clone(&clock),
+            metrics: Arc::clone(&metrics),
+        };
+        let edges = listeners.serve(&config, identity.name.as_str(), &shared, &stop_edges, &mut tasks)?;
         let mut consensus = None;
         if config.server {
             let (opened, server) = open_server(&config, &identity, server_address, &stop).await?;
+            let observer: Arc<dyn Observer> = Arc::new(Duties::new(&metrics));
             tasks.spawn(duties::run(
                 Arc::clone(&server),
                 Arc::clone(&gossip),
                 Arc::clone(&clock),
+                Arc::clone(&observer),
                 stop.clone(),
             ));
-            tasks.spawn(sessions::run(Arc::clone(&server), stop.clone()));
-            tasks.spawn(log_leadership(Arc::clone(&opened), stop.clone()));
+            tasks.spawn(sessions::run(Arc::clone(&server), observer, stop.clone()));
+            tasks.spawn(log_leadership(
+                Arc::clone(&opened),
+                metrics.series(&RAFT_LEADER, vec![]),
+                stop.clone(),
+            ));
             // This is the only place that sets it.
             let _ = backend.server.set(server);
             consensus = Some(opened);
@@ -481,7 +499,11 @@ fn user_cache_dir() -> Option<PathBuf> {
     from("XDG_CACHE_HOME").or_else(|| Some(from("HOME")?.join(".cache"))).map(|cache| cache.join("lictor"))
 }
 
-async fn log_members(mut events: tokio::sync::broadcast::Receiver<MemberEvent>, stop: CancellationToken) {
+async fn log_members(
+    mut events: tokio::sync::broadcast::Receiver<MemberEvent>,
+    members: Members,
+    stop: CancellationToken,
+) {
     loop {
         let event = tokio::select! {
             () = stop.cancelled() => return,
@@ -489,6 +511,7 @@ async fn log_members(mut events: tokio::sync::broadcast::Receiver<MemberEvent>, 
         };
         match event {
             Ok(event) => {
+                members.count(&event);
                 let word = match &event {
                     MemberEvent::Join(_) => "Join",
                     MemberEvent::Leave(_) => "Leave",
@@ -507,12 +530,13 @@ async fn log_members(mut events: tokio::sync::broadcast::Receiver<MemberEvent>, 
     }
 }
 
-async fn log_leadership(consensus: Arc<Consensus>, stop: CancellationToken) {
+async fn log_leadership(consensus: Arc<Consensus>, times_led: Arc<Series>, stop: CancellationToken) {
     let mut leadership = consensus.subscribe_leadership();
     let mut led = false;
     loop {
         let now = leadership.borrow_and_update().clone();
         if now.established && !led {
+            times_led.count();
             tracing::info!("cluster leadership acquired");
         }
         if let Some(leader) = now.leader.filter(|_| now.established != led) {

@@ -1,19 +1,21 @@
 //! What the agent says of itself: `/v1/agent/self` and its figures.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use lictor_local::Local;
-use lictor_model::local::Member;
+use lictor_model::local::{Member, MemberStatus};
 use lictor_model::{CheckId, version};
-use lictor_sandbox::Sandbox;
 use lictor_server::Server;
 use lictor_sys::host::Host;
-use lictor_telemetry::metrics::Report;
 use serde_json::{Value, json};
 
 /// What `/v1/agent/self` shows.
-pub(crate) fn agent(local: &Local, server: Option<&Arc<Server>>, members: &[Member]) -> Value {
+pub(crate) fn agent(
+    local: &Local,
+    server: Option<&Arc<Server>>,
+    members: &[Member],
+    wan: &[Member],
+) -> Value {
     let (identity, services, checks) =
         local.read(|state| (state.identity().clone(), state.services().len(), state.checks()));
     let count = |kind: &str| {
@@ -32,18 +34,24 @@ pub(crate) fn agent(local: &Local, server: Option<&Arc<Server>>, members: &[Memb
             "check_monitors": count("script"),
             "check_ttls": count("ttl"),
         },
-        "build": {"version": version::COMPATIBILITY, "version_metadata": format!("lictor{}", version::OWN)},
+        "build": {"prerelease": "", "revision": "", "version": version::COMPATIBILITY, "version_metadata": format!("lictor{}", version::OWN)},
         "consul": {
             "server": server.is_some().to_string(),
             "bootstrap": member.is_some_and(|member| member.tags.contains_key("bootstrap")).to_string(),
             "known_servers": members.iter().filter(|member| is_server(member)).count().to_string(),
         },
-        "serf_lan": {"members": members.len().to_string()},
+        "runtime": {
+            "arch": std::env::consts::ARCH,
+            "os": std::env::consts::OS,
+            "cpu_count": std::thread::available_parallelism().map_or(1, usize::from).to_string(),
+        },
+        "serf_lan": pool(members),
     });
     if let Some(server) = server {
         let raft = server.raft_status();
         let leader = server.leader();
         if let Some(fields) = stats.as_object_mut() {
+            fields.insert("serf_wan".to_owned(), pool(wan));
             fields.insert(
                 "raft".to_owned(),
                 json!({
@@ -83,6 +91,17 @@ pub(crate) fn agent(local: &Local, server: Option<&Arc<Server>>, members: &[Memb
     })
 }
 
+/// What there is to say of a gossip pool.
+fn pool(members: &[Member]) -> Value {
+    let count = |status| members.iter().filter(|member| member.status == status).count().to_string();
+    json!({
+        "members": members.len().to_string(),
+        "failed": count(MemberStatus::Failed),
+        "left": count(MemberStatus::Left),
+        "encrypted": "false",
+    })
+}
+
 /// What `/v1/agent/host` shows.
 pub(crate) fn host(host: &Host, unix_millis: u64) -> Value {
     let memory = host.memory;
@@ -112,43 +131,6 @@ pub(crate) fn host(host: &Host, unix_millis: u64) -> Value {
     })
 }
 
-fn is_server(member: &Member) -> bool {
+pub(crate) fn is_server(member: &Member) -> bool {
     member.tags.get("role").is_some_and(|role| role == "consul")
-}
-
-/// What `/v1/agent/metrics` shows.
-pub(crate) fn figures(sandbox: &Sandbox, local: &Local, server: Option<&Arc<Server>>) -> Value {
-    let mut report = Report::default();
-    let (services, checks) = local.read(|state| (state.services().len(), state.checks().len()));
-    report.gauge("lictor.agent.services", services as f64);
-    report.gauge("lictor.agent.checks", checks as f64);
-    if let Some(server) = server {
-        let raft = server.raft_status();
-        report.gauge("consul.raft.applied_index", raft.applied_index as f64);
-        report.gauge("consul.raft.commit_index", raft.commit_index as f64);
-        report.gauge("consul.server.isLeader", f64::from(u8::from(raft.state == "Leader")));
-    }
-    for plugin in sandbox.figures() {
-        let labels = BTreeMap::from([("plugin".to_owned(), plugin.plugin.clone())]);
-        for (status, count) in &plugin.verdicts {
-            let mut labels = labels.clone();
-            labels.insert("status".to_owned(), (*status).to_owned());
-            report.counter("lictor.plugin.verdicts", *count, labels);
-        }
-        for (reason, count) in &plugin.unknown {
-            let mut labels = labels.clone();
-            labels.insert("reason".to_owned(), (*reason).to_owned());
-            report.counter("lictor.plugin.unknown", *count, labels);
-        }
-        report.counter("lictor.plugin.late", plugin.late, labels.clone());
-        let millis = |duration: std::time::Duration| duration.as_secs_f64() * 1000.0;
-        report.sample(
-            "lictor.plugin.run",
-            plugin.runs,
-            millis(plugin.total_time),
-            millis(plugin.longest),
-            labels,
-        );
-    }
-    json!(report)
 }

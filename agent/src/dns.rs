@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use lictor_config::{RecursorStrategy, RuntimeConfig};
-use lictor_dns::{RecursorOrder, Settings, SoaTimes};
+use lictor_dns::{RecursorOrder, Settings, SoaTimes, Times};
 use lictor_sys::net;
 
 use crate::StartError;
@@ -15,9 +15,10 @@ const PORT: u16 = 53;
 const RESOLVE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The settings of the DNS interface.
-pub(crate) fn settings(config: &RuntimeConfig, recursors: &[SocketAddr]) -> Settings {
+pub(crate) fn settings(config: &RuntimeConfig, recursors: &[SocketAddr], times: &Times) -> Settings {
     let dns = &config.dns;
     Settings {
+        times: times.clone(),
         datacenter: config.datacenter.clone(),
         domain: dns.domain.clone(),
         alt_domain: dns.alt_domain.clone(),
@@ -43,6 +44,7 @@ pub(crate) fn settings(config: &RuntimeConfig, recursors: &[SocketAddr]) -> Sett
             RecursorStrategy::Random => RecursorOrder::Random,
         },
         recursor_timeout: dns.recursor_timeout,
+        ..Settings::default()
     }
 }
 

@@ -10,6 +10,7 @@ use lictor_http::Listener;
 use lictor_model::seam::Backend;
 use lictor_sys::clock::Clock;
 use lictor_sys::net;
+use lictor_telemetry::metrics::Registry;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -18,6 +19,13 @@ use crate::{StartError, dns};
 
 /// How many sockets share the DNS load.
 const DNS_SOCKETS: usize = 2;
+
+/// What all edges work with.
+pub(crate) struct Shared {
+    pub(crate) backend: Arc<dyn Backend>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) metrics: Arc<Registry>,
+}
 
 /// The sockets of the edges.
 pub(crate) struct Listeners {
@@ -75,11 +83,11 @@ impl Listeners {
         self,
         config: &RuntimeConfig,
         node: &str,
-        backend: &Arc<dyn Backend>,
-        clock: &Arc<dyn Clock>,
+        shared: &Shared,
         stop: &CancellationToken,
         tasks: &mut JoinSet<()>,
     ) -> Result<Live, StartError> {
+        let Shared { backend, clock, metrics } = shared;
         let settings = lictor_http::Settings {
             datacenter: config.datacenter.clone(),
             node: node.to_owned(),
@@ -90,31 +98,35 @@ impl Listeners {
             block_endpoints: config.http.block_endpoints.clone(),
             allow_write_from: config.http.allow_write_from.clone(),
             use_cache: config.http.use_cache,
+            prometheus: !config.telemetry.prometheus_retention.is_zero(),
+            metrics: Arc::clone(metrics),
             ..lictor_http::Settings::default()
         };
         let router = lictor_http::router(Arc::clone(backend), settings);
         for listener in self.http {
-            tasks.spawn(lictor_http::serve(listener, router.clone(), stop.clone()));
+            tasks.spawn(lictor_http::serve(listener, router.clone(), Arc::clone(metrics), stop.clone()));
         }
-        let (dns, settings) = watch::channel(dns::settings(config, &self.recursors));
+        let times = lictor_dns::Times::new(metrics, node);
+        let (dns, settings) = watch::channel(dns::settings(config, &self.recursors, &times));
         for sockets in self.dns {
             let (backend, clock) = (Arc::clone(backend), Arc::clone(clock));
             tasks.spawn(lictor_dns::serve(sockets, settings.clone(), backend, clock, stop.clone()));
         }
-        Ok(Live { dns, http_limit: self.http_limit })
+        Ok(Live { dns, times, http_limit: self.http_limit })
     }
 }
 
 /// What can be changed of open edges.
 pub(crate) struct Live {
     dns: watch::Sender<lictor_dns::Settings>,
+    times: lictor_dns::Times,
     http_limit: Arc<AtomicUsize>,
 }
 
 impl Live {
     /// Takes up what a configuration says.
     pub(crate) fn take_up(&self, config: &RuntimeConfig, recursors: &[SocketAddr]) {
-        self.dns.send_replace(dns::settings(config, recursors));
+        self.dns.send_replace(dns::settings(config, recursors, &self.times));
         self.http_limit.store(config.http.max_conns_per_client, Ordering::Relaxed);
     }
 }

@@ -14,8 +14,10 @@ pub mod compose;
 mod describe;
 mod dns;
 mod edges;
+mod figures;
 mod identity;
 mod logs;
+mod measure;
 mod notify;
 mod plugins;
 mod reaper;
@@ -24,6 +26,7 @@ mod reload;
 mod reporter;
 mod signals;
 mod sync;
+mod timed;
 mod watch_files;
 
 use std::process::ExitCode;

@@ -37,8 +37,13 @@ fn agent(program: &str, arguments: &[String]) -> ExitCode {
 }
 
 fn command(program: String, arguments: &[String]) -> ExitCode {
-    let context =
-        Context { program, env: |name| std::env::var(name).ok(), stdin: read_stdin, stdout: write_stdout };
+    let context = Context {
+        program,
+        env: |name| std::env::var(name).ok(),
+        stdin: read_stdin,
+        stdout: write_stdout,
+        secret: lictor_sys::random::secret,
+    };
     match runtime() {
         Ok(runtime) => print(&runtime.block_on(lictor_cli::run(&context, arguments))),
         Err(why) => print(&Output::error(why, 1)),

@@ -56,6 +56,7 @@ pub(crate) fn keep_fixed(running: &RuntimeConfig, wanted: &mut RuntimeConfig) ->
         "raft_trailing_logs": raft_trailing_logs;
         "server": server;
         "session_ttl_min": session_ttl_min;
+        "telemetry": telemetry;
         "skip_leave_on_interrupt": skip_leave_on_interrupt;
         "syslog_facility": log.syslog_facility;
         "unix_sockets.mode": http.socket_mode;

@@ -127,3 +127,83 @@ fn configuration_is_validated_without_an_agent() {
     assert_eq!(bad.code, 1);
     assert!(format!("{}{}", bad.stdout, bad.stderr).contains("bogus"), "{bad:?}");
 }
+
+#[test]
+fn trees_move_from_agent_to_agent() {
+    let (from, to) = (Agent::start(), Agent::start());
+    for number in 0..100 {
+        from.http().put(&format!("/v1/kv/tree/{number:03}?flags={number}"), format!("value {number}")).ok();
+    }
+    from.http().put("/v1/kv/tree/large", "x".repeat(400 * 1024)).ok();
+    from.http().put("/v1/kv/other", "stays").ok();
+    let exported = from.cli().run(["kv", "export", "tree/"]).ok();
+    let entries: Value = serde_json::from_str(&exported).unwrap();
+    assert_eq!(entries.as_array().unwrap().len(), 101);
+    assert_eq!(entries[7], json!({"key": "tree/007", "flags": 7, "value": "dmFsdWUgNw=="}));
+
+    let imported = to.cli().run_with(["kv", "import", "-"], exported.as_bytes()).ok();
+    assert_eq!(imported.lines().count(), 101);
+    assert!(imported.starts_with("Imported: tree/000\n"), "{imported}");
+    assert_eq!(to.cli().run(["kv", "export", "tree/"]).ok(), exported);
+    assert_eq!(to.http().kv("other"), None);
+    let moved = to.cli().run_with(["kv", "import", "-prefix=copy", "-"], exported.as_bytes());
+    assert_eq!(moved.code, 0, "{}", moved.stderr);
+    assert_eq!(to.http().kv("copy/tree/042").as_deref(), Some("value 42"));
+    assert_eq!(to.cli().run(["kv", "export", "nothing"]).ok(), "[]\n");
+}
+
+#[test]
+fn bash_completes_commands_and_flags() {
+    let cli = Cli::new("127.0.0.1:1");
+    let script = cli.run(["completion", "bash"]).ok();
+    std::fs::write(cli.folder().join("completion"), &script).unwrap();
+    let bash = |line: &str| {
+        let output =
+            std::process::Command::new("bash").arg("-c").arg(line).current_dir(cli.folder()).output();
+        let output = output.expect("bash runs");
+        assert!(output.status.success(), "{line}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    bash("bash -n completion");
+    let complete = |words: &str| {
+        bash(&format!(
+            "source ./completion; COMP_WORDS=({words} ''); COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1)); \
+             _lictor; echo ${{COMPREPLY[@]}}"
+        ))
+    };
+    assert_eq!(complete("consul kv"), "delete export get import put\n");
+    assert_eq!(complete("consul operator raft"), "list-peers remove-peer transfer-leader\n");
+    assert!(complete("consul").starts_with("agent acl catalog "), "{}", complete("consul"));
+    for flag in ["-recurse", "-format", "-http-addr"] {
+        assert!(complete("consul kv get some/key").split(' ').any(|word| word == flag), "{flag}");
+    }
+    for shell in ["zsh", "fish"] {
+        assert!(cli.run(["completion", shell]).ok().contains("list-peers"));
+    }
+    assert_eq!(cli.run(["completion", "tcsh"]).code, 1);
+    assert!(cli.run(["-autocomplete-install"]).ok().contains("completion bash"));
+}
+
+#[test]
+fn what_this_build_lacks_is_said() {
+    let cli = Cli::new("127.0.0.1:1");
+    for words in [
+        &["watch", "-type=nodes"][..],
+        &["event", "-name=x"],
+        &["snapshot", "save", "f"],
+        &["lock", "a", "b"],
+    ] {
+        let ran = cli.run(words);
+        assert_eq!((ran.code, ran.stdout.as_str()), (1, ""), "{words:?}");
+        assert!(ran.stderr.starts_with("Error! This build does not have "), "{words:?}: {}", ran.stderr);
+    }
+}
+
+#[test]
+fn an_unknown_format_is_refused_before_anything_is_done() {
+    let cli = Cli::new("127.0.0.1:1");
+    for words in [&["members"][..], &["catalog", "nodes"], &["kv", "get"], &["version"]] {
+        let ran = cli.run(words.iter().chain([&"-format=bogus"]));
+        assert_eq!((ran.code, ran.stderr.as_str()), (1, "Unknown format: bogus\n"), "{words:?}");
+    }
+}

@@ -22,6 +22,7 @@ mod forwarding;
 mod full_disk;
 mod locks;
 mod logs;
+mod metrics;
 mod quickstart;
 mod reload;
 mod sandbox;

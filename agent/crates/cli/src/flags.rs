@@ -29,6 +29,17 @@ pub(crate) const HTTP: &[Flag] = &[
     value("http-addr", "address", "The agent's address; also CONSUL_HTTP_ADDR. Default 127.0.0.1:8500."),
     value("token", "secret", "The token to use; also CONSUL_HTTP_TOKEN."),
     value("token-file", "path", "A file that holds the token; also CONSUL_HTTP_TOKEN_FILE."),
+    value("ca-file", "path", "Authorities to trust for https; also CONSUL_CACERT."),
+    value("ca-path", "path", "A directory of such files; also CONSUL_CAPATH."),
+    value("client-cert", "path", "The certificate to show for https; also CONSUL_CLIENT_CERT."),
+    value("client-key", "path", "Its key; also CONSUL_CLIENT_KEY."),
+    value(
+        "tls-server-name",
+        "name",
+        "The name that the agent's certificate must have; also CONSUL_TLS_SERVER_NAME.",
+    ),
+    value("namespace", "name", "Nothing but \"default\"; also CONSUL_NAMESPACE."),
+    value("partition", "name", "Nothing but \"default\"; also CONSUL_PARTITION."),
     value("datacenter", "name", "The datacenter to ask instead of the agent's own."),
     switch("stale", "Take an answer of any server, which may be a little old."),
 ];

@@ -7,6 +7,7 @@
 
 pub mod commands;
 pub mod flags;
+mod help;
 mod output;
 
 use std::path::Path;
@@ -24,6 +25,8 @@ pub struct Context {
     pub stdin: fn() -> std::io::Result<Vec<u8>>,
     /// Prints what comes before the end of a command that goes on and on.
     pub stdout: fn(&[u8]) -> std::io::Result<()>,
+    /// Makes a secret that nobody can guess.
+    pub secret: fn() -> [u8; 32],
 }
 
 /// Exit status for commands that do not exist.
@@ -33,9 +36,12 @@ const UNKNOWN_COMMAND: u8 = 127;
 pub async fn run(context: &Context, arguments: &[String]) -> Output {
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match words.as_slice() {
-        [] => Output::usage(commands::overview(&context.program), UNKNOWN_COMMAND),
+        [] => Output::usage(help::overview(&context.program), UNKNOWN_COMMAND),
         ["-v" | "-version" | "--version", ..] => commands::version::text(),
-        ["-h" | "-help" | "--help", ..] => Output::text(commands::overview(&context.program)),
+        ["-h" | "-help" | "--help", ..] => Output::text(help::overview(&context.program)),
+        ["-autocomplete-install" | "-autocomplete-uninstall", ..] => {
+            commands::completion::how_to_install(&context.program)
+        }
         _ => run_named(context, arguments, &words).await,
     }
 }
@@ -53,6 +59,9 @@ async fn run_named(context: &Context, arguments: &[String], words: &[&str]) -> O
             return Output::error(format!("{why}\n{help}"), 1);
         }
     };
+    if let Err(output) = output::known_format(&parsed) {
+        return output;
+    }
     match (command.run)(context, parsed).await {
         Ok(output) => output,
         Err(output) => output,
@@ -60,11 +69,12 @@ async fn run_named(context: &Context, arguments: &[String], words: &[&str]) -> O
 }
 
 fn not_found(context: &Context, words: &[&str]) -> Output {
-    let Some(group) = words.first().filter(|word| commands::is_group(word)) else {
-        return Output::usage(commands::overview(&context.program), UNKNOWN_COMMAND);
+    let Some(group) = commands::find_group(words) else {
+        return Output::usage(help::overview(&context.program), UNKNOWN_COMMAND);
     };
-    let asks_for_help = words.get(1).is_some_and(|word| matches!(*word, "-h" | "-help" | "--help"));
-    let usage = commands::group_usage(&context.program, group);
+    let next = words.get(group.path.len());
+    let asks_for_help = next.is_some_and(|word| matches!(*word, "-h" | "-help" | "--help"));
+    let usage = group.help(&context.program);
     if asks_for_help { Output::text(usage) } else { Output::usage(usage, 1) }
 }
 
@@ -75,3 +85,6 @@ pub fn program_name(argv0: &str) -> String {
         .file_name()
         .map_or_else(|| "lictor".to_owned(), |name| name.to_string_lossy().into_owned())
 }
+
+#[cfg(test)]
+mod tests;

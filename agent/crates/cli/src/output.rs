@@ -59,14 +59,20 @@ impl Output {
 
     /// The data if `-format=json` was given, else the text.
     pub fn formatted(parsed: &Parsed, data: &impl Serialize, text: impl FnOnce() -> Self) -> Self {
-        match parsed.get("format") {
-            "" | "table" | "pretty" => text(),
-            "json" => {
-                let data = serde_json::to_value(data).unwrap_or(Value::Null);
-                Self::text(format!("{data:#}"))
-            }
-            other => Self::error(format!("Unknown format: {other}"), 1),
+        if parsed.get("format") == "json" {
+            let data = serde_json::to_value(data).unwrap_or(Value::Null);
+            Self::text(format!("{data:#}"))
+        } else {
+            text()
         }
+    }
+}
+
+/// Whether the format asked for, if any, is one there is: seen before anything is done.
+pub(crate) fn known_format(parsed: &Parsed) -> Result<(), Output> {
+    match parsed.get("format") {
+        "" | "table" | "pretty" | "json" => Ok(()),
+        other => Err(Output::error(format!("Unknown format: {other}"), 1)),
     }
 }
 

@@ -54,14 +54,43 @@ impl Client {
         self.get("/v1/agent/checks", Parameters::default()).await?.json()
     }
 
+    /// What the agent says of itself.
+    ///
+    /// # Errors
+    /// See [`Failure`].
+    pub async fn describe(&self) -> Result<Value, Failure> {
+        self.get("/v1/agent/self", Parameters::default()).await?.json()
+    }
+
     /// The name of the agent's node.
     ///
     /// # Errors
     /// See [`Failure`].
     pub async fn node_name(&self) -> Result<String, Failure> {
-        let document: Value = self.get("/v1/agent/self", Parameters::default()).await?.json()?;
+        let document = self.describe().await?;
         let name = document.pointer("/Config/NodeName").and_then(Value::as_str);
         name.map(str::to_owned).ok_or_else(|| Failure::Garbled("it does not name its node".to_owned()))
+    }
+
+    /// Has the agent join the pool that another one is in, at `host` or `host:port`.
+    ///
+    /// # Errors
+    /// See [`Failure`].
+    pub async fn join(&self, address: &str, wan: bool) -> Result<(), Failure> {
+        let parameters = if wan { Parameters::default().value("wan", 1) } else { Parameters::default() };
+        self.put(&format!("/v1/agent/join/{address}"), parameters, Vec::new()).await.map(drop)
+    }
+
+    /// Has a member that failed count as one that left; `prune` removes it from the list as well.
+    ///
+    /// # Errors
+    /// See [`Failure`].
+    pub async fn force_leave(&self, name: &str, prune: bool, wan: bool) -> Result<(), Failure> {
+        let mut parameters = Parameters::default().flag("prune", prune);
+        if wan {
+            parameters = parameters.value("wan", 1);
+        }
+        self.put(&format!("/v1/agent/force-leave/{name}"), parameters, Vec::new()).await.map(drop)
     }
 
     /// Takes a service, or the node, out of service for a reason, or back into it without one.

@@ -3,6 +3,7 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Deserializer};
+use serde_json::json;
 
 use crate::{Client, Failure, Parameters};
 
@@ -92,6 +93,22 @@ impl Client {
             parameters = parameters.value("cas", index);
         }
         self.put(&format!("/v1/kv/{key}"), parameters, value).await?.json()
+    }
+
+    /// Writes entries together: all of them, or none. Only key, value and flags count.
+    ///
+    /// # Errors
+    /// See [`Failure`].
+    pub async fn kv_put_all(&self, entries: &[Entry]) -> Result<(), Failure> {
+        let operations: Vec<_> = entries
+            .iter()
+            .map(|entry| {
+                let value = STANDARD.encode(&entry.value);
+                json!({"KV": {"Verb": "set", "Key": entry.key, "Value": value, "Flags": entry.flags}})
+            })
+            .collect();
+        let body = serde_json::to_vec(&operations).map_err(|error| Failure::Garbled(error.to_string()))?;
+        self.put("/v1/txn", Parameters::default(), body).await.map(drop)
     }
 
     /// Deletes an entry. Returns whether its condition held.

@@ -3,9 +3,12 @@
 //! [`Client`] knows addresses, tokens and what failures look like; the modules know one endpoint
 //! family each. It must never retry: whether a request may be repeated only its caller knows.
 
+mod acl;
 mod agent;
 mod catalog;
+mod coordinate;
 mod kv;
+mod operator;
 
 use std::fmt;
 use std::time::Duration;
@@ -14,6 +17,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::de::DeserializeOwned;
 
 pub use catalog::{CatalogNode, NodeService, NodeServices};
+pub use coordinate::DatacenterCoordinates;
 pub use kv::{Entry, PutOptions};
 
 /// How long a request may take unless it says otherwise.
@@ -33,6 +37,8 @@ pub struct Options {
     pub address: String,
     /// The secret of a token; empty for none.
     pub token: String,
+    /// `user:password` for a proxy in between; empty for none.
+    pub basic_auth: String,
     /// The datacenter to ask; empty for the agent's own.
     pub datacenter: String,
     /// Take an answer of any server.
@@ -68,6 +74,9 @@ pub enum Failure {
         /// What it said.
         message: String,
     },
+    /// No request can be sent with such options.
+    #[error("{0}")]
+    Unusable(String),
     /// The agent answered with something else than expected.
     #[error("the agent's answer cannot be understood: {0}")]
     Garbled(String),
@@ -134,13 +143,13 @@ impl Client {
                 "http://127.0.0.1".to_owned()
             }
             Some((scheme, _)) => {
-                return Err(Failure::Garbled(format!(
+                return Err(Failure::Unusable(format!(
                     "{scheme}:// addresses are not part of this build; use http://host:port or unix:///path"
                 )));
             }
             None => format!("http://{}", options.address),
         };
-        let http = builder.build().map_err(|error| Failure::Garbled(error.to_string()))?;
+        let http = builder.build().map_err(|error| Failure::Unusable(error.to_string()))?;
         Ok(Self { options, base, http })
     }
 
@@ -156,6 +165,15 @@ impl Client {
         body: Vec<u8>,
     ) -> Result<Answer, Failure> {
         self.send(reqwest::Method::PUT, "Put", path, parameters, body).await
+    }
+
+    pub(crate) async fn post(
+        &self,
+        path: &str,
+        parameters: Parameters,
+        body: Vec<u8>,
+    ) -> Result<Answer, Failure> {
+        self.send(reqwest::Method::POST, "Post", path, parameters, body).await
     }
 
     pub(crate) async fn delete(&self, path: &str, parameters: Parameters) -> Result<Answer, Failure> {
@@ -190,6 +208,9 @@ impl Client {
         let mut request = self.http.request(method, &url);
         if !self.options.token.is_empty() {
             request = request.header("X-Consul-Token", &self.options.token);
+        }
+        if let Some((user, password)) = self.options.basic_auth.split_once(':') {
+            request = request.basic_auth(user, Some(password));
         }
         (url, request)
     }

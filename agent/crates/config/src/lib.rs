@@ -24,6 +24,7 @@ use serde_json::Value;
 
 pub use runtime::{
     DnsConfig, HttpConfig, LogConfig, Ports, RecursorStrategy, RuntimeConfig, ScriptChecks, Soa,
+    TelemetryConfig,
 };
 pub use source::Format;
 

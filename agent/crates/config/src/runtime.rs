@@ -5,6 +5,7 @@ mod dns;
 mod http;
 mod log;
 mod read;
+mod telemetry;
 mod validate;
 
 use std::collections::BTreeMap;
@@ -23,6 +24,7 @@ use read::Reader;
 
 pub use http::HttpConfig;
 pub use log::LogConfig;
+pub use telemetry::TelemetryConfig;
 
 use crate::keys::Unmet;
 
@@ -115,6 +117,8 @@ pub struct RuntimeConfig {
     pub txn_max_request: usize,
     /// The shortest time to live that a session may ask for.
     pub session_ttl_min: Duration,
+    /// What becomes of the agent's figures.
+    pub telemetry: TelemetryConfig,
     /// How servers are looked after until an operator says otherwise.
     pub autopilot: AutopilotConfig,
     /// Leave the cluster on SIGTERM; by default clients do.
@@ -265,6 +269,7 @@ impl RuntimeConfig {
             kv_max_value_size: bytes(reader.optional_whole("limits.kv_max_value_size")),
             txn_max_request: bytes(reader.optional_whole("limits.txn_max_req_len")),
             session_ttl_min: reader.duration("session_ttl_min"),
+            telemetry: TelemetryConfig::read(&mut reader),
             autopilot: autopilot(&mut reader),
             leave_on_terminate: reader.flag_or("leave_on_terminate", !server),
             skip_leave_on_interrupt: reader.flag_or("skip_leave_on_interrupt", server),
@@ -284,7 +289,7 @@ impl RuntimeConfig {
             },
             services,
             checks,
-            warnings: Vec::new(),
+            warnings: reader.warnings(),
             unmet: Unmet::default(),
         };
         let mut problems = reader.into_problems();

@@ -97,6 +97,34 @@ fn dev_needs_nothing_and_keys_without_effect_warn() {
 }
 
 #[test]
+fn figures_are_configured_and_other_sinks_warn() {
+    let config = load_files(
+        &[(
+            "a.json",
+            r#"{"data_dir": "/tmp/x", "bind_addr": "127.0.0.1", "telemetry": {
+                "prometheus_retention_time": "60s", "disable_hostname": true, "metrics_prefix": "site",
+                "filter_default": false, "prefix_filter": ["+site.kvs", "-site.rpc", "bad"],
+                "statsd_address": "10.0.0.1:8125", "circonus_api_token": "t", "dogstatsd_addr": "",
+                "disable_compat_1.9": true}}"#,
+        )],
+        "",
+    )
+    .unwrap();
+    let telemetry = config.telemetry;
+    assert_eq!(telemetry.prometheus_retention.as_secs(), 60);
+    assert_eq!((telemetry.prefix.as_str(), telemetry.disable_hostname), ("site", true));
+    assert_eq!(telemetry.filters, [("site.kvs".to_owned(), true), ("site.rpc".to_owned(), false)]);
+    assert!(!telemetry.filter_default);
+    assert_eq!(config.warnings[..1], ["Filter rule must begin with either '+' or '-': \"bad\""]);
+    let about = config.unmet.ineffective.join("\n");
+    assert!(
+        about.contains("telemetry.circonus_api_token") && about.contains("telemetry.statsd_address"),
+        "{about}"
+    );
+    assert!(!about.contains("prometheus") && !about.contains("dogstatsd"), "{about}");
+}
+
+#[test]
 fn what_cannot_be_kept_is_valid_and_named() {
     for (promise, key) in [
         (r#"{"encrypt":"MDEyMzQ1Njc4OWFiY2RlZg=="}"#, "encrypt"),

@@ -7,13 +7,13 @@ use hickory_server::proto::rr::DNSClass;
 use lictor_model::seam::Backend;
 use lictor_sys::clock::Clock;
 
-use crate::Settings;
 use crate::domain;
 use crate::lookup::Lookup;
 use crate::message::{Received, Request, Transport, receive};
 use crate::records::Asked;
 use crate::recursor::Recursors;
 use crate::reply::{Response, Style};
+use crate::{Settings, Times};
 
 /// How often a name may lead to another within the agent's domains.
 const MOST_LEADS: u8 = 3;
@@ -23,6 +23,8 @@ pub(crate) struct Handler {
     lookup: Lookup,
     recursors: Arc<Recursors>,
     style: Style,
+    clock: Arc<dyn Clock>,
+    times: Times,
 }
 
 impl Handler {
@@ -34,8 +36,9 @@ impl Handler {
             compress: !settings.disable_compression,
             recursion: !recursors.is_empty(),
         };
-        let lookup = Lookup::new(backend, settings, clock, Arc::clone(&recursors));
-        Self { lookup, recursors, style }
+        let times = settings.times.clone();
+        let lookup = Lookup::new(backend, settings, Arc::clone(&clock), Arc::clone(&recursors));
+        Self { lookup, recursors, style, clock, times }
     }
 
     /// Answers a packet; some deserve no answer.
@@ -63,10 +66,13 @@ impl Handler {
             extended: request.edns.is_some(),
             leads: MOST_LEADS,
         };
+        let start = self.clock.now();
         let response = self.lookup.resolve(asked).await.unwrap_or_else(|error| {
             tracing::warn!(%name, %error, "dns lookup failed");
             Response::only(ResponseCode::ServFail)
         });
+        let series = if domain::is_reverse(name) { &self.times.reverse } else { &self.times.domain };
+        series.took(self.clock.now().since(start));
         // Others may know the names of addresses that the catalog does not.
         let unknown = response.code == ResponseCode::NXDomain && domain::is_reverse(name);
         if unknown && !self.recursors.is_empty() {

@@ -31,6 +31,8 @@ use std::time::Duration;
 
 use lictor_model::seam::Backend;
 use lictor_sys::clock::Clock;
+use lictor_telemetry::metrics::inventory::{DNS_DOMAIN_QUERY, DNS_PTR_QUERY};
+use lictor_telemetry::metrics::{Registry, Series};
 use tokio::net::{TcpListener, UdpSocket};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -73,6 +75,30 @@ pub struct Settings {
     pub recursor_order: RecursorOrder,
     /// How long each of them may take.
     pub recursor_timeout: Duration,
+    /// Where it is recorded how long answers take.
+    pub times: Times,
+}
+
+/// How long questions about the agent's domains take.
+#[derive(Clone, Debug)]
+pub struct Times {
+    domain: Arc<Series>,
+    reverse: Arc<Series>,
+}
+
+impl Times {
+    /// Times of an agent on this node.
+    #[must_use]
+    pub fn new(registry: &Registry, node: &str) -> Self {
+        let series = |metric| registry.series(metric, vec![("node", node.to_owned())]);
+        Self { domain: series(&DNS_DOMAIN_QUERY), reverse: series(&DNS_PTR_QUERY) }
+    }
+}
+
+impl Default for Times {
+    fn default() -> Self {
+        Self::new(&Registry::default(), "")
+    }
 }
 
 /// In which order recursors are asked.
@@ -124,6 +150,7 @@ impl Default for Settings {
             recursors: Vec::new(),
             recursor_order: RecursorOrder::Sequential,
             recursor_timeout: Duration::from_secs(2),
+            times: Times::default(),
         }
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::convert::Infallible;
 
 use axum::body::Body;
-use axum::http::{Response, header};
+use axum::http::{Response, StatusCode, header};
 use futures::StreamExt;
 use lictor_model::check::Status;
 use lictor_model::definition::decode::{self as definition, Spelling};
@@ -13,6 +13,7 @@ use lictor_model::seam::StreamRequest;
 use lictor_model::service::{Service, ServiceAddress, Weights};
 use lictor_model::{CheckId, ServiceId, version as release};
 use lictor_telemetry::log;
+use lictor_telemetry::metrics::prometheus;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -25,7 +26,19 @@ pub(crate) async fn describe(call: Call) -> Result<Response<Body>, Failure> {
 }
 
 pub(crate) async fn metrics(call: Call) -> Result<Response<Body>, Failure> {
-    document(&call, LocalRequest::Metrics).await
+    if call.params.get("format") != "prometheus" {
+        return document(&call, LocalRequest::Metrics { prometheus: false }).await;
+    }
+    if !call.api.settings.prometheus {
+        return Err(Failure::new(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "Prometheus is not enabled since its retention time is not positive",
+        ));
+    }
+    match call.agent(LocalRequest::Metrics { prometheus: true }).await? {
+        LocalAnswer::Text(text) => Ok(respond::text(text, prometheus::CONTENT_TYPE)),
+        _ => Err(Failure::mismatch()),
+    }
 }
 
 pub(crate) async fn plugins(call: Call) -> Result<Response<Body>, Failure> {

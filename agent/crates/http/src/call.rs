@@ -14,11 +14,13 @@ use lictor_model::seam::Backend;
 use crate::Settings;
 use crate::failure::Failure;
 use crate::params::Params;
+use crate::timing::Timings;
 
 /// What all endpoints share.
 pub(crate) struct Api {
     pub(crate) backend: Arc<dyn Backend>,
     pub(crate) settings: Settings,
+    pub(crate) timings: Timings,
 }
 
 /// One request.

@@ -26,6 +26,7 @@ mod routes;
 mod server;
 mod session;
 mod status;
+mod timing;
 mod txn;
 
 use std::collections::BTreeMap;
@@ -35,6 +36,7 @@ use axum::Router;
 use axum::http::{HeaderName, HeaderValue};
 use ipnet::IpNet;
 use lictor_model::seam::Backend;
+use lictor_telemetry::metrics::Registry;
 
 pub use server::{Listener, serve};
 
@@ -61,6 +63,10 @@ pub struct Settings {
     pub allow_write_from: Vec<IpNet>,
     /// Whether `?cached` is heeded.
     pub use_cache: bool,
+    /// Whether there are figures for Prometheus.
+    pub prometheus: bool,
+    /// Where it is recorded how long requests take.
+    pub metrics: Arc<Registry>,
 }
 
 impl Settings {
@@ -83,6 +89,8 @@ impl Default for Settings {
             block_endpoints: Vec::new(),
             allow_write_from: Vec::new(),
             use_cache: true,
+            prometheus: false,
+            metrics: Arc::default(),
         }
     }
 }
@@ -104,7 +112,8 @@ pub fn headers(given: &BTreeMap<String, String>) -> Result<Vec<(HeaderName, Head
 
 /// All endpoints as one service.
 pub fn router(backend: Arc<dyn Backend>, settings: Settings) -> Router {
-    let api = Arc::new(call::Api { backend, settings });
+    let timings = routes::timings(&settings.metrics);
+    let api = Arc::new(call::Api { backend, settings, timings });
     Router::new().fallback(move |request| routes::dispatch(Arc::clone(&api), request))
 }
 

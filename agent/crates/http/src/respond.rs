@@ -53,6 +53,13 @@ pub(crate) fn json_with_meta<T: Serialize + ?Sized>(
     Ok(response)
 }
 
+/// A text of this type.
+pub(crate) fn text(text: String, content_type: &'static str) -> Response<Body> {
+    let mut response = Response::new(Body::from(text));
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+    response
+}
+
 /// An answer without a body that is a success.
 pub(crate) fn done() -> Response<Body> {
     let mut response = Response::new(Body::empty());

@@ -7,12 +7,14 @@ use axum::body::Body;
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use futures::future::BoxFuture;
+use lictor_telemetry::metrics::Registry;
 use percent_encoding::percent_decode_str;
 
 use crate::call::{self, Api, Call};
 use crate::failure::Failure;
 use crate::params::Params;
 use crate::server::Peer;
+use crate::timing::Timings;
 use crate::{
     Settings, absent, acl, agent, agent_health, catalog, compress, connect, coordinate, health, kv, operator,
     respond, session, status, txn,
@@ -170,7 +172,9 @@ async fn answer(api: &Arc<Api>, request: Request<Body>) -> Response<Body> {
     if let Some(clean) = cleaned(&path) {
         return redirect(&parts.method, &clean, parts.uri.query());
     }
-    let Some(route) = find(&path) else { return not_found(&parts.method, &path) };
+    let Some((position, route)) = find(&path) else { return not_found(&parts.method, &path) };
+    let start = api.timings.now();
+    let method = parts.method.clone();
     let allow = allowed(route);
     let mut response = if parts.method == Method::OPTIONS {
         let mut response = respond::done();
@@ -185,6 +189,7 @@ async fn answer(api: &Arc<Api>, request: Request<Body>) -> Response<Body> {
         Failure::method_not_allowed(parts.method.as_str(), allow).into_response()
     };
     respond::add_common(response.headers_mut());
+    api.timings.record(position, route.methods, &method, start);
     response
 }
 
@@ -238,15 +243,22 @@ fn admit(settings: &Settings, path: &str, method: &Method, peer: Option<Peer>) -
     }
 }
 
-fn find(path: &str) -> Option<&'static Route> {
+/// A place to record how long requests take, for each of the routes.
+pub(crate) fn timings(registry: &Registry) -> Timings {
+    Timings::new(registry, ROUTES.iter().map(|route| (route.path, route.methods)))
+}
+
+/// The route, and its position in the table.
+fn find(path: &str) -> Option<(usize, &'static Route)> {
     ROUTES
         .iter()
+        .enumerate()
         .filter(
-            |route| {
+            |(_, route)| {
                 if route.path.ends_with('/') { path.starts_with(route.path) } else { path == route.path }
             },
         )
-        .max_by_key(|route| route.path.len())
+        .max_by_key(|(_, route)| route.path.len())
 }
 
 fn allowed(route: &Route) -> HeaderValue {

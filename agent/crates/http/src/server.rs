@@ -14,6 +14,8 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use lictor_telemetry::metrics::Registry;
+use lictor_telemetry::metrics::inventory::HTTP_CONNECTIONS;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UnixListener};
 use tokio::sync::Semaphore;
@@ -52,7 +54,9 @@ pub enum Listener {
 pub(crate) struct Peer(pub(crate) Option<IpAddr>);
 
 /// Serves connections until `stop` is cancelled, then lets requests in flight end for a moment.
-pub async fn serve(listener: Listener, router: Router, stop: CancellationToken) {
+/// How many are open is recorded in `metrics`.
+pub async fn serve(listener: Listener, router: Router, metrics: Arc<Registry>, stop: CancellationToken) {
+    let open = metrics.level(&HTTP_CONNECTIONS);
     let mut connections = JoinSet::new();
     let room = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     let clients = Arc::new(Clients::default());
@@ -72,8 +76,9 @@ pub async fn serve(listener: Listener, router: Router, stop: CancellationToken) 
         };
         let (router, stop, clients) = (router.clone(), stop.clone(), Arc::clone(&clients));
         let limit = listener.limit();
+        let open = open.raise();
         connections.spawn(async move {
-            let _permit = permit;
+            let (_permit, _open) = (permit, open);
             match stream {
                 Stream::Unix(stream) => connection(stream, Peer(None), router, stop).await,
                 Stream::Tcp(stream, address) => match clients.admit(address.ip(), limit) {

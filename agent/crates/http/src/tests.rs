@@ -7,6 +7,7 @@ use lictor_model::command::{Command, Outcome, WriteOptions};
 use lictor_model::local::{LocalAnswer, LocalRequest};
 use lictor_model::query::{Query, ReadOptions, Reply};
 use lictor_model::{Error, Result, Token};
+use lictor_telemetry::metrics::{Style, prometheus};
 use proptest::prelude::*;
 use tower::ServiceExt;
 
@@ -48,6 +49,28 @@ async fn wrong_methods_are_told_the_right_ones() {
     assert_eq!(text, "method PUT not allowed");
     let (response, _) = ask("OPTIONS", "/v1/kv/a", "").await;
     assert_eq!(response.headers()["allow"], "OPTIONS,GET,PUT,DELETE");
+}
+
+#[tokio::test]
+async fn requests_are_timed_by_route_and_method() {
+    let metrics = Arc::<Registry>::default();
+    let settings = Settings { metrics: Arc::clone(&metrics), ..Settings::default() };
+    let router = router(Arc::new(Refusing), settings);
+    for (method, path) in
+        [("GET", "/v1/kv/a"), ("GET", "/v1/kv/b?index=1"), ("PUT", "/v1/kv/c"), ("GET", "/nope")]
+    {
+        let request = Request::builder().method(method).uri(path).body(Body::empty()).unwrap();
+        drop(router.clone().oneshot(request).await.unwrap());
+    }
+    let text = prometheus::text(&metrics, Vec::new(), &Style::default());
+    let counts: Vec<&str> = text.lines().filter(|line| line.starts_with("consul_api_http_count")).collect();
+    assert_eq!(
+        counts,
+        [
+            r#"consul_api_http_count{method="GET",path="v1.kv._"} 2"#,
+            r#"consul_api_http_count{method="PUT",path="v1.kv._"} 1"#,
+        ]
+    );
 }
 
 #[tokio::test]

@@ -131,8 +131,11 @@ pub enum LocalRequest {
     },
     /// The datacenters known → [`LocalAnswer::Datacenters`].
     Datacenters,
-    /// Figures of the agent → [`LocalAnswer::Document`].
-    Metrics,
+    /// Figures of the agent → [`LocalAnswer::Document`], or [`LocalAnswer::Text`] in Prometheus' form.
+    Metrics {
+        /// Whether Prometheus asks.
+        prometheus: bool,
+    },
     /// What there is to run checks with, and how it did → [`LocalAnswer::Document`].
     Plugins,
 }
@@ -144,6 +147,8 @@ pub enum LocalAnswer {
     Done,
     /// A document whose shape only the reader knows.
     Document(Value),
+    /// A text in a form that only the reader knows.
+    Text(String),
     /// Members of the gossip pool.
     Members(Vec<Member>),
     /// Services by identifier.

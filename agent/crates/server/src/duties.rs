@@ -19,7 +19,7 @@ use lictor_sys::clock::Clock;
 use tokio::sync::broadcast::error::RecvError;
 use tokio_util::sync::CancellationToken;
 
-use crate::Server;
+use crate::{Observer, Server};
 
 /// How often everything is compared, beside every time a member changes.
 const RECONCILE_EVERY: Duration = Duration::from_secs(60);
@@ -139,14 +139,22 @@ fn removal(node: NodeName) -> Command {
 }
 
 /// Does the duties whenever this server leads, until `stop` is cancelled.
-pub async fn run(server: Arc<Server>, gossip: Arc<Gossip>, clock: Arc<dyn Clock>, stop: CancellationToken) {
+pub async fn run(
+    server: Arc<Server>,
+    gossip: Arc<Gossip>,
+    clock: Arc<dyn Clock>,
+    observer: Arc<dyn Observer>,
+    stop: CancellationToken,
+) {
     let mut leadership = server.consensus.subscribe_leadership();
     let mut changes = gossip.events();
     loop {
         let established = leadership.borrow_and_update().established;
         server.note_leading(established, clock.unix_millis());
         let wait = if established {
+            let start = clock.now();
             let done = reconcile(&server, &gossip).await;
+            observer.reconciled(clock.now().since(start));
             server.mark_registered(done || server.is_registered.load(std::sync::atomic::Ordering::Acquire));
             if done { RECONCILE_EVERY } else { RETRY_AFTER }
         } else {

@@ -50,6 +50,14 @@ pub struct Settings {
     pub hold_timeout: Duration,
 }
 
+/// Who is told how long duties of a leader took.
+pub trait Observer: Send + Sync + 'static {
+    /// The catalog was compared with the gossip pool and brought in step.
+    fn reconciled(&self, took: Duration);
+    /// Sessions whose time to live was over were ended.
+    fn sessions_ended(&self, took: Duration);
+}
+
 /// One server.
 pub struct Server {
     settings: Settings,
@@ -105,6 +113,18 @@ impl Server {
     #[must_use]
     pub fn raft_status(&self) -> lictor_consensus::Status {
         self.consensus.status()
+    }
+
+    /// How much the state holds.
+    #[must_use]
+    pub fn sizes(&self) -> lictor_store::Sizes {
+        self.store.snapshot().sizes()
+    }
+
+    /// How many different things readers wait for.
+    #[must_use]
+    pub fn watched(&self) -> usize {
+        self.store.watchers().watched()
     }
 
     /// Checks that a request is for this datacenter.

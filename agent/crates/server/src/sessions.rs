@@ -9,8 +9,8 @@ use lictor_store::{Watch, WatchSet};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::Server;
 use crate::timers::Timers;
+use crate::{Observer, Server};
 
 /// How many sessions or lock-delays are ended by one command.
 const AT_ONCE: usize = 256;
@@ -31,23 +31,23 @@ impl Server {
 }
 
 /// Ends sessions and lock-delays in time whenever this server leads, until `stop` is cancelled.
-pub async fn run(server: Arc<Server>, stop: CancellationToken) {
-    stop.run_until_cancelled(keep_time_while_leading(&server)).await;
+pub async fn run(server: Arc<Server>, observer: Arc<dyn Observer>, stop: CancellationToken) {
+    stop.run_until_cancelled(keep_time_while_leading(&server, observer.as_ref())).await;
 }
 
-async fn keep_time_while_leading(server: &Server) {
+async fn keep_time_while_leading(server: &Server, observer: &dyn Observer) {
     let mut leadership = server.consensus.subscribe_leadership();
     while leadership.wait_for(|leadership| leadership.established).await.is_ok() {
         *server.timers() = Some(Timers::default());
         tokio::select! {
             _ = leadership.wait_for(|leadership| !leadership.established) => {}
-            () = keep_time(server) => {}
+            () = keep_time(server, observer) => {}
         }
         *server.timers() = None;
     }
 }
 
-async fn keep_time(server: &Server) {
+async fn keep_time(server: &Server, observer: &dyn Observer) {
     loop {
         let watches: WatchSet = [Watch::Sessions, Watch::LockDelays].into_iter().collect();
         let waiting = server.store.watchers().register(watches);
@@ -60,9 +60,14 @@ async fn keep_time(server: &Server) {
         };
         let mut wait = wait.unwrap_or(Duration::MAX);
         for command in commands {
-            if let Err(error) = server.write(command, WriteOptions::default()).await {
-                tracing::warn!(%error, "failed to end sessions whose time is over");
-                wait = RETRY_AFTER;
+            let ends_sessions = matches!(command, Command::EndSessions(_));
+            match server.write(command, WriteOptions::default()).await {
+                Ok(_) if ends_sessions => observer.sessions_ended(now.elapsed()),
+                Ok(_) => {}
+                Err(error) => {
+                    tracing::warn!(%error, "failed to end sessions whose time is over");
+                    wait = RETRY_AFTER;
+                }
             }
         }
         tokio::select! {

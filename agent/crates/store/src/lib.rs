@@ -28,7 +28,7 @@ use lictor_model::command::{Command, Outcome};
 
 pub use encode::RestoreError;
 pub use eval::{Evaluation, eval};
-pub use snapshot::{Difference, PendingDelay, Snapshot};
+pub use snapshot::{Difference, PendingDelay, Sizes, Snapshot};
 pub use watch::{Waiting, Watch, WatchSet, Watchers};
 
 /// The state machine with its readers.

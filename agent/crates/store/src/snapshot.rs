@@ -75,7 +75,32 @@ pub struct Snapshot {
     pub(crate) indexes: Indexes,
 }
 
+/// How much there is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Sizes {
+    /// Nodes.
+    pub nodes: usize,
+    /// Names of services.
+    pub services: usize,
+    /// Instances of services.
+    pub instances: usize,
+    /// Entries of the key-value store.
+    pub kv: usize,
+}
+
 impl Snapshot {
+    /// How much there is. Takes longer the more instances there are.
+    #[must_use]
+    pub fn sizes(&self) -> Sizes {
+        let mut services = 0;
+        let mut last = None;
+        for (name, ..) in &self.instances {
+            services += usize::from(last != Some(name));
+            last = Some(name);
+        }
+        Sizes { nodes: self.nodes.len(), services, instances: self.instances.len(), kv: self.kv.len() }
+    }
+
     /// The index of the last command applied.
     #[must_use]
     pub fn index(&self) -> RaftIndex {

@@ -43,6 +43,29 @@ pub fn look() -> Host {
     }
 }
 
+/// What this process takes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Process {
+    /// Its memory that is resident, in bytes.
+    pub resident: u64,
+    /// Its threads.
+    pub threads: u64,
+}
+
+/// Looks at this process.
+#[must_use]
+pub fn process() -> Process {
+    process_of(&fs::read_to_string("/proc/self/status").unwrap_or_default())
+}
+
+fn process_of(status: &str) -> Process {
+    let number = |wanted: &str| {
+        let rest = status.lines().find_map(|line| line.strip_prefix(wanted)?.strip_prefix(':'));
+        rest.and_then(|rest| rest.split_whitespace().next()?.parse::<u64>().ok()).unwrap_or_default()
+    };
+    Process { resident: number("VmRSS").saturating_mul(1024), threads: number("Threads") }
+}
+
 fn processors(cpuinfo: &str) -> Vec<String> {
     let mut found: Vec<String> = Vec::new();
     for (key, value) in cpuinfo.lines().filter_map(|line| line.split_once(':')) {
@@ -73,6 +96,9 @@ mod tests {
         let memory = memory("MemTotal:  16 kB\nMemFree:  1 kB\nMemAvailable: 8 kB\n");
         assert_eq!(memory, Memory { total: 16384, available: 8192, free: 1024 });
         assert_eq!(super::memory(""), Memory::default());
+        let process = process_of("Name:\tx\nVmRSS:\t   12 kB\nThreads:\t7\n");
+        assert_eq!(process, Process { resident: 12288, threads: 7 });
+        assert_eq!(process_of(""), Process::default());
         let cpuinfo = "processor\t: 0\nmodel name\t: A: b\n\nprocessor\t: 1\n";
         assert_eq!(processors(cpuinfo), ["A: b", ""]);
     }

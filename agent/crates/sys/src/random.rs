@@ -15,3 +15,9 @@ pub fn seed() -> u64 {
 pub fn jitter(range: Duration) -> Duration {
     range.mul_f64(rand::rng().random_range(0.0..1.0))
 }
+
+/// A secret of 256 bits.
+#[must_use]
+pub fn secret() -> [u8; 32] {
+    rand::rng().random()
+}

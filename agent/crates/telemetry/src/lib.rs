@@ -1,7 +1,7 @@
 //! What the agent says about itself while it runs: log lines and figures.
 //!
-//! [`log`] writes lines in the form that operators of the reference grep for; [`metrics`] is the
-//! form in which figures leave the agent. Nothing here decides what is worth saying, and no token
+//! [`log`] writes lines in the form that operators of the reference grep for; [`metrics`]
+//! counts and measures, and writes what came of it. Nothing here decides what is worth saying, and no token
 //! may ever reach it.
 
 pub mod log;

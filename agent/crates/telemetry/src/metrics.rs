@@ -1,80 +1,105 @@
-//! Figures in the form of the reference's `/v1/agent/metrics`.
+//! Figures: what is measured, how it is counted, and how it leaves the agent.
+//!
+//! [`inventory`] names everything there is to measure; nothing else can be recorded. A [`Registry`]
+//! hands out a [`Series`] for each figure and its labels, once, and recording in a series is a
+//! handful of atomic operations. [`report`] writes the figures of the last whole interval in the
+//! reference's JSON, [`prometheus`] those since the start in the text format 0.0.4.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
-use serde::Serialize;
+pub mod inventory;
+pub mod prometheus;
+mod registry;
+pub mod report;
+mod summary;
 
-/// All figures at one time.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
-#[serde(rename_all = "PascalCase")]
-pub struct Report {
-    /// When, as the reference writes it.
-    pub timestamp: String,
+pub use inventory::{Kind, Metric};
+pub use registry::{INTERVAL, Level, Raised, Registry, Series};
+pub use summary::Summary;
+
+/// What a figure is about: names and values.
+pub type Labels = Vec<(&'static str, String)>;
+
+/// A figure as it is at one time, for those that are looked up rather than recorded.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Reading {
+    /// Which figure.
+    pub metric: &'static Metric,
+    /// What it is about.
+    pub labels: Labels,
+    /// How much: of a gauge its value, of others what came together since the start.
+    pub amount: Amount,
+}
+
+/// How much.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Amount {
     /// What goes up and down.
-    pub gauges: Vec<Gauge>,
-    /// Always empty; clients expect it.
-    pub points: Vec<Gauge>,
-    /// What only goes up.
-    pub counters: Vec<Counter>,
-    /// What was measured several times.
-    pub samples: Vec<Counter>,
+    Gauge(f64),
+    /// What was counted or measured.
+    Summary(Summary),
 }
 
-/// A figure that goes up and down.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-#[serde(rename_all = "PascalCase")]
-pub struct Gauge {
-    /// Its name, dotted.
-    pub name: String,
-    /// How much.
-    pub value: f64,
-    /// What it is about.
-    pub labels: BTreeMap<String, String>,
-}
-
-/// A figure that only goes up, or was measured several times.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-#[serde(rename_all = "PascalCase")]
-pub struct Counter {
-    /// Its name, dotted.
-    pub name: String,
-    /// How often.
-    pub count: u64,
-    /// What came together.
-    pub sum: f64,
-    /// The least.
-    pub min: f64,
-    /// The most.
-    pub max: f64,
-    /// What came together for each.
-    pub mean: f64,
-    /// What it is about.
-    pub labels: BTreeMap<String, String>,
-}
-
-impl Report {
-    /// Adds a gauge without labels.
-    pub fn gauge(&mut self, name: &str, value: f64) {
-        self.gauges.push(Gauge { name: name.to_owned(), value, labels: BTreeMap::new() });
+/// Readings in order, those of the same name and labels as one.
+fn merged(readings: impl Iterator<Item = Reading>) -> impl Iterator<Item = Reading> {
+    let mut merged: BTreeMap<(&str, Labels), Reading> = BTreeMap::new();
+    for reading in readings {
+        match merged.entry((reading.metric.name, reading.labels.clone())) {
+            Entry::Vacant(place) => drop(place.insert(reading)),
+            Entry::Occupied(mut place) => {
+                let known = &mut place.get_mut().amount;
+                *known = match (*known, reading.amount) {
+                    (Amount::Summary(a), Amount::Summary(b)) => Amount::Summary(a.and(b)),
+                    (Amount::Gauge(a), Amount::Gauge(b)) => Amount::Gauge(a + b),
+                    (known, _) => known,
+                };
+            }
+        }
     }
+    merged.into_values()
+}
 
-    /// Adds a counter.
-    pub fn counter(&mut self, name: &str, count: u64, labels: BTreeMap<String, String>) {
-        let sum = count as f64;
-        self.counters.push(Counter {
-            name: name.to_owned(),
-            count,
-            sum,
-            min: 0.0,
-            max: 0.0,
-            mean: 0.0,
-            labels,
-        });
-    }
+/// How names of figures are written, and which are shown.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Style {
+    /// What stands for the first part of the reference's names.
+    pub prefix: String,
+    /// What names of the reference's gauges say after it, if anything.
+    pub hostname: Option<String>,
+    /// Whether figures that no filter speaks of are shown.
+    pub filter_default: bool,
+    /// Beginnings of names, and whether what begins so is shown; the longest that fits decides.
+    pub filters: Vec<(String, bool)>,
+}
 
-    /// Adds what was measured `count` times, in milliseconds.
-    pub fn sample(&mut self, name: &str, count: u64, sum: f64, max: f64, labels: BTreeMap<String, String>) {
-        let mean = if count == 0 { 0.0 } else { sum / count as f64 };
-        self.samples.push(Counter { name: name.to_owned(), count, sum, min: 0.0, max, mean, labels });
+impl Default for Style {
+    fn default() -> Self {
+        Self { prefix: "consul".to_owned(), hostname: None, filter_default: true, filters: Vec::new() }
     }
 }
+
+impl Style {
+    /// A figure's name, unless it is not to be shown.
+    fn name(&self, metric: &Metric) -> Option<String> {
+        let name = match (metric.name.strip_prefix("consul."), &self.hostname) {
+            (Some(rest), Some(host)) if metric.kind == Kind::Gauge => {
+                format!("{}.{host}.{rest}", self.prefix)
+            }
+            (Some(rest), _) => format!("{}.{rest}", self.prefix),
+            (None, _) => metric.name.to_owned(),
+        };
+        // A host's name in between is nothing that filters are written for.
+        let filtered = metric
+            .name
+            .strip_prefix("consul.")
+            .map_or_else(|| metric.name.to_owned(), |rest| format!("{}.{rest}", self.prefix));
+        let rule = self.filters.iter().filter(|(start, _)| filtered.starts_with(start.as_str()));
+        let shown =
+            rule.max_by_key(|(start, _)| start.len()).map_or(self.filter_default, |(_, shown)| *shown);
+        shown.then_some(name)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -35,7 +35,7 @@ pub(super) const DELETE_FLAGS: &[Flag] = &[
 ];
 
 /// The key, or prefix, without the slash that nothing starts with.
-fn path<'p>(parsed: &'p Parsed, missing: Result<&'p str, Output>) -> Result<&'p str, Output> {
+pub(super) fn path<'p>(parsed: &'p Parsed, missing: Result<&'p str, Output>) -> Result<&'p str, Output> {
     match parsed.arguments.as_slice() {
         [] => missing,
         [path] => Ok(path.strip_prefix('/').unwrap_or(path)),
@@ -213,7 +213,7 @@ pub(super) async fn put(context: &Context, parsed: Parsed) -> Ran {
 }
 
 /// `-` is standard input, `@path` a file, and everything else itself.
-fn read_data(context: &Context, data: Option<&str>) -> Result<Vec<u8>, Output> {
+pub(super) fn read_data(context: &Context, data: Option<&str>) -> Result<Vec<u8>, Output> {
     match data {
         None => Ok(Vec::new()),
         Some("-") => (context.stdin)().map_err(|error| failed("Error! Failed to read stdin", error)),

@@ -21,9 +21,7 @@ pub(super) async fn maint(context: &Context, parsed: Parsed) -> Ran {
     let wrong = match (enable, disable) {
         (true, true) => Some("Only one of -enable or -disable may be provided"),
         (false, _) if !reason.is_empty() => Some("Reason may only be provided with -enable"),
-        (false, false) if !service.is_empty() => {
-            Some("Service may only be specified with either -enable or -disable")
-        }
+        (false, false) if !service.is_empty() => Some("Service requires either -enable or -disable"),
         _ => None,
     };
     if let Some(why) = wrong {

@@ -15,15 +15,25 @@ pub(super) struct Reader {
     /// Values that cannot be read as what they are, which are reported together.
     invalid: Vec<String>,
     problems: Vec<String>,
+    warnings: Vec<String>,
 }
 
 impl Reader {
     pub(super) fn new(tree: Value) -> Self {
-        Self { tree, invalid: Vec::new(), problems: Vec::new() }
+        Self { tree, invalid: Vec::new(), problems: Vec::new(), warnings: Vec::new() }
     }
 
     pub(super) fn problem(&mut self, problem: String) {
         self.problems.push(problem);
+    }
+
+    /// Notes what is passed over.
+    pub(super) fn warn(&mut self, warning: String) {
+        self.warnings.push(warning);
+    }
+
+    pub(super) fn warnings(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.warnings)
     }
 
     /// Notes a value that cannot be read as a duration, a port and the like.

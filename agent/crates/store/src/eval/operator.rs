@@ -19,18 +19,9 @@ impl View<'_> {
     }
 
     pub(super) fn usage(&self) -> Evaluation {
-        let mut services = 0;
-        let mut last = None;
-        // Instances are in the order of their names.
-        for (name, _, _) in &self.snapshot.instances {
-            services += usize::from(last != Some(name));
-            last = Some(name);
-        }
-        let usage = Usage {
-            nodes: self.snapshot.nodes.len(),
-            services,
-            service_instances: self.snapshot.instances.len(),
-        };
+        let sizes = self.snapshot.sizes();
+        let usage =
+            Usage { nodes: sizes.nodes, services: sizes.services, service_instances: sizes.instances };
         self.answer(Answer::Usage(usage), [Watch::Nodes, Watch::Services])
     }
 
