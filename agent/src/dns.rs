@@ -44,7 +44,6 @@ pub(crate) fn settings(config: &RuntimeConfig, recursors: &[SocketAddr], times: 
             RecursorStrategy::Random => RecursorOrder::Random,
         },
         recursor_timeout: dns.recursor_timeout,
-        ..Settings::default()
     }
 }
 
