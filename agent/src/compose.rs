@@ -6,28 +6,24 @@
 //! no new runs, then gossip, then the log.
 
 use std::net::{IpAddr, SocketAddr};
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use lictor_checks::{Reporter, Scheduler};
-use lictor_config::{RuntimeConfig, ScriptChecks, Sources};
-use lictor_consensus::{Consensus, Options as RaftOptions, PeerInfo, Storage};
-use lictor_gossip::{Gossip, MemberEvent, Options as GossipOptions};
-use lictor_local::persist::{Files, Saved};
-use lictor_local::{Identity, Local, LocalState};
+use lictor_config::{RuntimeConfig, Sources};
+use lictor_consensus::Consensus;
+use lictor_local::{Local, LocalState};
 use lictor_model::probe::CheckRunner;
 use lictor_model::seam::Backend;
 use lictor_model::{Error, Result};
-use lictor_sandbox::{Bounds, ExecPolicy, Sandbox, SandboxConfig};
-use lictor_server::{Observer, Server, Settings as ServerSettings, duties, sessions};
-use lictor_store::Store;
+use lictor_sandbox::Sandbox;
+use lictor_server::{Observer, duties, sessions};
 use lictor_sys::clock::{Clock, SystemClock};
 use lictor_sys::file;
 use lictor_telemetry::log::{self, Log};
+use lictor_telemetry::metrics::Registry;
 use lictor_telemetry::metrics::inventory::RAFT_LEADER;
-use lictor_telemetry::metrics::{Registry, Series};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -46,10 +42,8 @@ use crate::reporter::ToLocal;
 use crate::signals::{Signals, Told};
 use crate::sync::Syncer;
 use crate::timed::TimedRunner;
-use crate::{banner, dns, identity, notify, reload, watch_files};
+use crate::{banner, dns, identity, notify, parts, reload, watch_files};
 
-/// How long a request waits for a leader.
-const HOLD_TIMEOUT: Duration = Duration::from_secs(7);
 /// How long the tasks of the agent may take to end.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(3);
 /// How many orders may wait.
@@ -111,7 +105,8 @@ impl Agent {
         let recursors = dns::recursors(&config, address).await?;
         let listeners = Listeners::bind(&config, recursors)?;
         let server_address = SocketAddr::new(address, listeners.server_port);
-        let pool = |name: &str, bind| start_gossip(&config, &identity, name, bind, server_address, &clock);
+        let pool =
+            |name: &str, bind| parts::start_gossip(&config, &identity, name, bind, server_address, &clock);
         let gossip = pool(identity.name.as_str(), listeners.serf)?;
         let wan = listeners
             .serf_wan
@@ -123,10 +118,10 @@ impl Agent {
         let mut tasks = JoinSet::new();
         let metrics = Arc::<Registry>::default();
         tasks.spawn(measure::intervals(Arc::clone(&metrics), Arc::clone(&clock), stop.clone()));
-        tasks.spawn(log_members(gossip.events(), Members::new(&metrics), stop.clone()));
+        tasks.spawn(parts::log_members(gossip.events(), Members::new(&metrics), stop.clone()));
 
         let local = Local::new(LocalState::new(identity.clone(), config.check_update_interval));
-        let sandbox = Arc::new(Sandbox::new(sandbox_config(&config)));
+        let sandbox = Arc::new(Sandbox::new(parts::sandbox_config(&config)));
         let keeper = Arc::new(OnceLock::new());
         let reporter: Arc<dyn Reporter> = Arc::new(ToLocal {
             local: local.clone(),
@@ -138,7 +133,7 @@ impl Agent {
         let aliases = Arc::new(Aliases::new(local.clone(), Arc::clone(&reporter), stop.clone()));
         let (scheduler, scheduling) = Scheduler::start(runner, reporter, Arc::clone(&clock), stop.clone());
         tasks.spawn(scheduling);
-        let files = open_files(&config)?;
+        let files = parts::open_files(&config)?;
         let (registrar, registering) = Registrar::new(
             local.clone(),
             scheduler.clone(),
@@ -171,7 +166,7 @@ impl Agent {
         // Before the edges open: what was saved must not overwrite what a request has changed.
         // Services come before what files define and checks after it, for either may speak for
         // services of the other.
-        let saved = load_saved(files).await?;
+        let saved = parts::load_saved(files).await?;
         registrar.restore_services(saved.services).await;
         registrar.apply_files(&config).await.map_err(|error| StartError(error.message))?;
         registrar.restore_checks(saved.checks).await;
@@ -184,7 +179,7 @@ impl Agent {
         let edges = listeners.serve(&config, identity.name.as_str(), &shared, &stop_edges, &mut tasks)?;
         let mut consensus = None;
         if config.server {
-            let (opened, server) = open_server(&config, &identity, server_address, &stop).await?;
+            let (opened, server) = parts::open_server(&config, &identity, server_address, &stop).await?;
             let observer: Arc<dyn Observer> = Arc::new(Duties::new(&metrics));
             tasks.spawn(duties::run(
                 Arc::clone(&server),
@@ -194,7 +189,7 @@ impl Agent {
                 stop.clone(),
             ));
             tasks.spawn(sessions::run(Arc::clone(&server), observer, stop.clone()));
-            tasks.spawn(log_leadership(
+            tasks.spawn(parts::log_leadership(
                 Arc::clone(&opened),
                 metrics.series(&RAFT_LEADER, vec![]),
                 stop.clone(),
@@ -374,178 +369,5 @@ async fn broken(consensus: Option<&Arc<Consensus>>) -> String {
     match consensus {
         Some(consensus) => consensus.fatal().await,
         None => std::future::pending().await,
-    }
-}
-
-/// Starts a pool under a name of this agent in it.
-fn start_gossip(
-    config: &RuntimeConfig,
-    identity: &Identity,
-    name: &str,
-    bind: SocketAddr,
-    server: SocketAddr,
-    clock: &Arc<dyn Clock>,
-) -> Result<Arc<Gossip>, StartError> {
-    let advertise = SocketAddr::new(server.ip(), bind.port());
-    let mut options = GossipOptions::new(name, identity.id.as_str(), advertise);
-    options.tags = identity::tags(config, identity, server);
-    Gossip::start(options, bind, Arc::clone(clock))
-        .map(Arc::new)
-        .map_err(|error| StartError::new(format!("gossip on {bind}"), error))
-}
-
-fn open_files(config: &RuntimeConfig) -> Result<Option<Files>, StartError> {
-    config
-        .data_dir
-        .as_ref()
-        .map(|data_dir| Files::open(data_dir).map_err(|error| StartError::unusable(data_dir, &error)))
-        .transpose()
-}
-
-/// Everything that was saved before a restart.
-async fn load_saved(files: Option<Files>) -> Result<Saved, StartError> {
-    let Some(files) = files else { return Ok(Saved::default()) };
-    let loaded = tokio::task::spawn_blocking(move || files.load()).await;
-    let saved = loaded
-        .map_err(|error| StartError::new("data_dir", error))?
-        .map_err(|error| StartError::new("data_dir", error))?;
-    for (path, why) in &saved.unreadable {
-        tracing::error!(path = %path.display(), %why, "a saved registration cannot be read");
-    }
-    Ok(saved)
-}
-
-async fn open_server(
-    config: &RuntimeConfig,
-    identity: &Identity,
-    address: SocketAddr,
-    stop: &CancellationToken,
-) -> Result<(Arc<Consensus>, Arc<Server>), StartError> {
-    let node = PeerInfo { address, name: identity.name.to_string(), node_id: identity.id.to_string() };
-    let mut options = RaftOptions::new(node);
-    options.raft_multiplier = config.raft_multiplier;
-    if let Some(threshold) = config.raft_snapshot_threshold {
-        options.snapshot_threshold = threshold;
-    }
-    if let Some(trailing) = config.raft_trailing_logs {
-        options.trailing_logs = trailing;
-    }
-    let storage = match &config.data_dir {
-        None => Storage::Memory,
-        Some(data_dir) => Storage::Disk(data_dir.join("raft")),
-    };
-    let store = Arc::new(Store::new());
-    let transport = Arc::new(lictor_rpc::Alone);
-    let consensus = Consensus::open(options, storage, Arc::clone(&store), transport)
-        .await
-        .map_err(|error| StartError::new("raft", error))?;
-    if config.bootstrap || config.bootstrap_expect == 1 {
-        consensus.bootstrap().await.map_err(|error| StartError::new("raft", error))?;
-    } else if config.bootstrap_expect > 1 {
-        tracing::warn!(
-            "clusters of several servers are not part of this build; the agent waits for a leader that cannot come"
-        );
-    }
-    let settings = ServerSettings {
-        datacenter: identity.datacenter.clone(),
-        default_query_time: config.default_query_time,
-        max_query_time: config.max_query_time,
-        session_ttl_min: config.session_ttl_min,
-        autopilot: config.autopilot.clone(),
-        hold_timeout: HOLD_TIMEOUT,
-    };
-    let server = Arc::new(Server::new(settings, Arc::clone(&consensus), store, stop.clone()));
-    Ok((consensus, server))
-}
-
-fn sandbox_config(config: &RuntimeConfig) -> SandboxConfig {
-    let list = |key: &str| -> Vec<String> {
-        let items = config.plugin_bounds.get(key).and_then(|items| items.as_array());
-        items.into_iter().flatten().filter_map(|item| item.as_str().map(str::to_owned)).collect()
-    };
-    let bounds = Bounds {
-        http: list("http"),
-        tcp: list("tcp"),
-        udp: list("udp"),
-        tls: list("tls"),
-        dns: list("dns"),
-        redirects: config
-            .plugin_bounds
-            .get("redirects")
-            .and_then(serde_json::Value::as_bool)
-            .unwrap_or(false),
-    };
-    let cache_dir = match &config.data_dir {
-        Some(data_dir) => Some(data_dir.join("plugin-cache")),
-        None => user_cache_dir(),
-    };
-    SandboxConfig {
-        plugin_dir: config.plugin_dir.clone(),
-        cache_dir,
-        bounds,
-        exec: match config.script_checks {
-            ScriptChecks::Nobody => ExecPolicy::Never,
-            ScriptChecks::Files => ExecPolicy::Files,
-            ScriptChecks::Anyone => ExecPolicy::Anyone,
-        },
-        ..SandboxConfig::default()
-    }
-}
-
-/// Where compiled components are kept for agents without a data directory.
-fn user_cache_dir() -> Option<PathBuf> {
-    let from =
-        |variable: &str| std::env::var_os(variable).filter(|value| !value.is_empty()).map(PathBuf::from);
-    from("XDG_CACHE_HOME").or_else(|| Some(from("HOME")?.join(".cache"))).map(|cache| cache.join("lictor"))
-}
-
-async fn log_members(
-    mut events: tokio::sync::broadcast::Receiver<MemberEvent>,
-    members: Members,
-    stop: CancellationToken,
-) {
-    loop {
-        let event = tokio::select! {
-            () = stop.cancelled() => return,
-            event = events.recv() => event,
-        };
-        match event {
-            Ok(event) => {
-                members.count(&event);
-                let word = match &event {
-                    MemberEvent::Join(_) => "Join",
-                    MemberEvent::Leave(_) => "Leave",
-                    MemberEvent::Failed(_) => "Failed",
-                    MemberEvent::Update(_) => "Update",
-                    MemberEvent::Reap(_) => "Reap",
-                };
-                let member = event.member();
-                tracing::info!("EventMember{word}: {} {}", member.name, member.addr);
-            }
-            Err(tokio::sync::broadcast::error::RecvError::Lagged(missed)) => {
-                tracing::warn!(missed, "member events were missed by the log");
-            }
-            Err(tokio::sync::broadcast::error::RecvError::Closed) => return,
-        }
-    }
-}
-
-async fn log_leadership(consensus: Arc<Consensus>, times_led: Arc<Series>, stop: CancellationToken) {
-    let mut leadership = consensus.subscribe_leadership();
-    let mut led = false;
-    loop {
-        let now = leadership.borrow_and_update().clone();
-        if now.established && !led {
-            times_led.count();
-            tracing::info!("cluster leadership acquired");
-        }
-        if let Some(leader) = now.leader.filter(|_| now.established != led) {
-            tracing::info!(payload = %leader.name, "New leader elected");
-        }
-        led = now.established;
-        tokio::select! {
-            () = stop.cancelled() => return,
-            changed = leadership.changed() => if changed.is_err() { return },
-        }
     }
 }

@@ -19,6 +19,7 @@ mod identity;
 mod logs;
 mod measure;
 mod notify;
+mod parts;
 mod plugins;
 mod reaper;
 mod registrar;
