@@ -6,7 +6,6 @@ use std::time::Duration;
 use async_trait::async_trait;
 use lictor_model::Result;
 use lictor_model::probe::{CheckRunner, Finding, Probe, ProbeFacts, Program, Target};
-use lictor_sys::clock::{Clock, SystemClock};
 use lictor_telemetry::metrics::inventory::CHECK_RUN;
 use lictor_telemetry::metrics::{Registry, Series};
 
@@ -14,12 +13,11 @@ use lictor_telemetry::metrics::{Registry, Series};
 pub(crate) struct TimedRunner {
     runner: Arc<dyn CheckRunner>,
     registry: Arc<Registry>,
-    clock: SystemClock,
 }
 
 impl TimedRunner {
     pub(crate) fn new(runner: Arc<dyn CheckRunner>, registry: Arc<Registry>) -> Self {
-        Self { runner, registry, clock: SystemClock::default() }
+        Self { runner, registry }
     }
 }
 
@@ -29,14 +27,13 @@ impl CheckRunner for TimedRunner {
         let probe = self.runner.prepare(program, target).await?;
         let labels = vec![("service", target.service_id.clone()), ("plugin", probe.facts().plugin.clone())];
         let series = self.registry.series(&CHECK_RUN, labels);
-        Ok(Arc::new(TimedProbe { probe, series, clock: self.clock }))
+        Ok(Arc::new(TimedProbe { probe, series }))
     }
 }
 
 struct TimedProbe {
     probe: Arc<dyn Probe>,
     series: Arc<Series>,
-    clock: SystemClock,
 }
 
 #[async_trait]
@@ -45,12 +42,15 @@ impl Probe for TimedProbe {
         self.probe.facts()
     }
 
+    fn last_took(&self) -> Duration {
+        self.probe.last_took()
+    }
+
     async fn run(&self, timeout: Duration) -> Finding {
-        let start = self.clock.now();
         let finding = self.probe.run(timeout).await;
         // What came too late to run took no time.
         if !matches!(finding, Finding::Late) {
-            self.series.took(self.clock.now().since(start));
+            self.series.took(self.last_took());
         }
         finding
     }

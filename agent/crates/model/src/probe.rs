@@ -155,6 +155,10 @@ pub trait Probe: Send + Sync + 'static {
 
     /// Runs it once, for at most `timeout` of wall-clock time.
     async fn run(&self, timeout: Duration) -> Finding;
+
+    /// How long the last run took, by whoever did it: to whoever waited for it, it may have taken
+    /// longer.
+    fn last_took(&self) -> Duration;
 }
 
 /// Whoever can run programs.

@@ -1,7 +1,7 @@
 //! A program that is loaded, configured and granted: what the scheduler runs.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -28,6 +28,8 @@ struct Prepared {
     output_limit: usize,
     service: Arc<Semaphore>,
     slow: AtomicBool,
+    /// How long the last run took, in nanoseconds.
+    took: AtomicU64,
 }
 
 /// A check that is ready to run.
@@ -80,6 +82,7 @@ pub(crate) fn prepare(
         output_limit: program.output_limit,
         service,
         slow: AtomicBool::new(false),
+        took: AtomicU64::new(0),
         host,
     };
     Ok(SandboxedProbe { facts, prepared: Arc::new(prepared) })
@@ -125,6 +128,7 @@ impl Prepared {
         let finding = run::check(&self.host, job).await;
         let took = started.elapsed();
         self.slow.store(took >= timeout, Ordering::Relaxed);
+        self.took.store(u64::try_from(took.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
         self.loaded.figures.note(&finding, took);
         finding
     }
@@ -134,6 +138,10 @@ impl Prepared {
 impl Probe for SandboxedProbe {
     fn facts(&self) -> &ProbeFacts {
         &self.facts
+    }
+
+    fn last_took(&self) -> Duration {
+        Duration::from_nanos(self.prepared.took.load(Ordering::Relaxed))
     }
 
     async fn run(&self, timeout: Duration) -> Finding {

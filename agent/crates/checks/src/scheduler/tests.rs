@@ -71,6 +71,10 @@ impl Probe for Slow {
         &self.facts
     }
 
+    fn last_took(&self) -> Duration {
+        Duration::ZERO
+    }
+
     async fn run(&self, _timeout: Duration) -> Finding {
         let running = self.running.fetch_add(1, Ordering::SeqCst) + 1;
         self.most.fetch_max(running, Ordering::SeqCst);
@@ -178,6 +182,10 @@ struct Panics(ProbeFacts);
 impl Probe for Panics {
     fn facts(&self) -> &ProbeFacts {
         &self.0
+    }
+
+    fn last_took(&self) -> Duration {
+        Duration::ZERO
     }
 
     async fn run(&self, _timeout: Duration) -> Finding {
