@@ -114,3 +114,77 @@ impl Syncer {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use async_trait::async_trait;
+    use lictor_local::{Identity, LocalState};
+    use lictor_model::Token;
+    use lictor_model::command::Command;
+    use lictor_model::local::{LocalAnswer, LocalRequest};
+    use lictor_model::query::{Meta, Reply};
+    use lictor_sys::clock::Moment;
+
+    use super::*;
+
+    /// A catalog that is empty and takes nothing.
+    #[derive(Default)]
+    struct Refusing {
+        comparisons: AtomicUsize,
+    }
+
+    #[async_trait]
+    impl Backend for Refusing {
+        async fn read(&self, query: Query, _: ReadOptions) -> Result<Reply> {
+            let answer = match query {
+                Query::NodeServices { .. } => {
+                    self.comparisons.fetch_add(1, Ordering::Relaxed);
+                    Answer::NodeServices(None)
+                }
+                _ => Answer::Checks(Vec::new()),
+            };
+            Ok(Reply { meta: Meta::default(), answer: Arc::new(answer) })
+        }
+
+        async fn write(&self, _: Command, _: WriteOptions) -> Result<Outcome> {
+            Ok(Outcome::Refused(Error::failed("not today")))
+        }
+
+        async fn agent(&self, _: LocalRequest, _: Token) -> Result<LocalAnswer> {
+            Err(Error::no_leader())
+        }
+    }
+
+    /// The clock of the paused runtime.
+    struct PausedClock(tokio::time::Instant);
+
+    impl Clock for PausedClock {
+        fn now(&self) -> Moment {
+            Moment::from_origin(self.0.elapsed())
+        }
+
+        fn unix_millis(&self) -> u64 {
+            0
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_refused_again_and_again_is_tried_less_and_less() {
+        let backend = Arc::new(Refusing::default());
+        let syncer = Syncer {
+            local: Local::new(LocalState::new(Identity::default(), Duration::ZERO)),
+            backend: Arc::clone(&backend) as _,
+            clock: Arc::new(PausedClock(tokio::time::Instant::now())),
+            cluster_size: Box::new(|| 1),
+        };
+        let stop = CancellationToken::new();
+        let syncing = tokio::spawn(syncer.run(stop.clone()));
+        tokio::time::sleep(Duration::from_secs(600)).await;
+        stop.cancel();
+        syncing.await.unwrap();
+        let comparisons = backend.comparisons.load(Ordering::Relaxed);
+        assert!((10..=20).contains(&comparisons), "{comparisons} comparisons in ten minutes");
+    }
+}

@@ -132,7 +132,7 @@ const ROUTES: &[Route] = routes! {
     "/v1/discovery-chain/" ["GET", "POST"] absent::mesh;
     "/v1/peering" ["GET", "DELETE"] absent::mesh;
     "/v1/peering/" ["GET", "PUT", "POST", "DELETE"] absent::mesh;
-    "/v1/coordinate/datacenters" ["GET"] absent::coordinates;
+    "/v1/coordinate/datacenters" ["GET"] absent::datacenter_coordinates;
     "/v1/coordinate/nodes" ["GET"] coordinate::nodes;
     "/v1/coordinate/node/" ["GET"] coordinate::node;
     "/v1/coordinate/update" ["PUT"] coordinate::update;

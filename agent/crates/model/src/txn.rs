@@ -192,9 +192,6 @@ pub struct TransactionReply {
     pub rows: Vec<Row>,
     /// What was wrong, in the order of the operations. Nothing was changed if there is anything.
     pub errors: Vec<OperationError>,
-    /// Whether an operation was malformed, so that none was tried.
-    #[serde(default)]
-    pub is_malformed: bool,
 }
 
 /// Something that a transaction read or wrote.

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use lictor_gossip::Gossip;
 use lictor_model::check::{Check, SERF_HEALTH, Status};
-use lictor_model::command::{Command, Deregistration, Outcome, Registration, WriteOptions};
+use lictor_model::command::{Command, Deregistration, Outcome, Registration};
 use lictor_model::ids::fold;
 use lictor_model::local::{Member, MemberStatus};
 use lictor_model::service::Service;
@@ -179,7 +179,7 @@ async fn reconcile(server: &Server, gossip: &Gossip) -> bool {
         cas: Some(RaftIndex::default()),
     });
     for command in plan(&gossip.members(), &snapshot).into_iter().chain(first_config) {
-        match server.write(command, WriteOptions::default()).await {
+        match server.write_own(command).await {
             Ok(Outcome::Refused(error)) | Err(error) => {
                 tracing::warn!(%error, "failed to reconcile a member with the catalog");
                 done = false;

@@ -25,10 +25,10 @@ pub(crate) fn prepare(command: &mut Command, authorizer: &Authorizer, settings: 
         Command::CreateSession(session) => create_session(session, authorizer, settings.session_ttl_min),
         Command::SetAutopilot { .. } => permit(authorizer, Resource::Operator),
         Command::UpdateCoordinates(coordinates) => update_coordinates(coordinates, authorizer),
-        Command::EndSessions(_)
-        | Command::RenewSession(_)
-        | Command::EndLockDelays(_)
-        | Command::Transaction(_) => Ok(()),
+        // No client has a say in this.
+        Command::EndLockDelays(_) => permit(authorizer, Resource::Operator),
+        // Whose they are stands in the state: [`Server::write`](crate::Server::write) looks there.
+        Command::EndSessions(_) | Command::RenewSession(_) | Command::Transaction(_) => Ok(()),
     }
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use lictor_model::command::{Command, Outcome, WriteOptions};
+use lictor_model::command::{Command, Outcome};
 use lictor_model::{Error, Result, SessionId};
 use lictor_store::{Watch, WatchSet};
 use tokio::time::Instant;
@@ -61,7 +61,7 @@ async fn keep_time(server: &Server, observer: &dyn Observer) {
         let mut wait = wait.unwrap_or(Duration::MAX);
         for command in commands {
             let ends_sessions = matches!(command, Command::EndSessions(_));
-            match server.write(command, WriteOptions::default()).await {
+            match server.write_own(command).await {
                 Ok(_) if ends_sessions => observer.sessions_ended(now.elapsed()),
                 Ok(_) => {}
                 Err(error) => {

@@ -24,8 +24,7 @@ pub(crate) fn prepare(
             Some(OperationError { op_index, what: error.message })
         })
         .collect();
-    let malformed = TransactionReply { errors, is_malformed: true, ..TransactionReply::default() };
-    (!malformed.errors.is_empty()).then_some(malformed)
+    (!errors.is_empty()).then(|| TransactionReply { errors, ..TransactionReply::default() })
 }
 
 fn one(operation: &mut Operation, authorizer: &Authorizer, datacenter: &Datacenter) -> Result<()> {
