@@ -7,7 +7,6 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use lictor_gossip::Gossip;
 use lictor_model::check::{Check, SERF_HEALTH, Status};
 use lictor_model::command::{Command, Deregistration, Outcome, Registration};
 use lictor_model::ids::fold;
@@ -141,19 +140,18 @@ fn removal(node: NodeName) -> Command {
 /// Does the duties whenever this server leads, until `stop` is cancelled.
 pub async fn run(
     server: Arc<Server>,
-    gossip: Arc<Gossip>,
     clock: Arc<dyn Clock>,
     observer: Arc<dyn Observer>,
     stop: CancellationToken,
 ) {
     let mut leadership = server.consensus.subscribe_leadership();
-    let mut changes = gossip.events();
+    let mut changes = server.gossip.events();
     loop {
         let established = leadership.borrow_and_update().established;
         server.note_leading(established, clock.unix_millis());
         let wait = if established {
             let start = clock.now();
-            let done = reconcile(&server, &gossip).await;
+            let done = reconcile(&server).await;
             observer.reconciled(clock.now().since(start));
             server.mark_registered(done || server.is_registered.load(std::sync::atomic::Ordering::Acquire));
             if done { RECONCILE_EVERY } else { RETRY_AFTER }
@@ -171,14 +169,14 @@ pub async fn run(
     }
 }
 
-async fn reconcile(server: &Server, gossip: &Gossip) -> bool {
+async fn reconcile(server: &Server) -> bool {
     let mut done = true;
     let snapshot = server.store.snapshot();
     let first_config = snapshot.autopilot().is_none().then(|| Command::SetAutopilot {
         config: Box::new(server.settings.autopilot.clone()),
         cas: Some(RaftIndex::default()),
     });
-    for command in plan(&gossip.members(), &snapshot).into_iter().chain(first_config) {
+    for command in plan(&server.gossip.members(), &snapshot).into_iter().chain(first_config) {
         match server.write_own(command).await {
             Ok(Outcome::Refused(error)) | Err(error) => {
                 tracing::warn!(%error, "failed to reconcile a member with the catalog");
