@@ -25,7 +25,7 @@ use lictor_sys::file;
 use lictor_telemetry::log::{self, Log};
 use lictor_telemetry::metrics::Registry;
 use lictor_telemetry::metrics::inventory::RAFT_LEADER;
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -125,13 +125,16 @@ impl Agent {
         tasks.spawn(parts::log_members(gossip.events(), Members::new(&metrics), stop.clone()));
 
         let network = Network::new(stop.clone());
+        let reachable = Arc::<Notify>::default();
         let upstream = if config.server {
             Upstream::Own(OnceLock::new())
         } else {
             let settings = RemoteSettings { hold_timeout: config.rpc_hold_timeout };
             let remote = Arc::new(Remote::new(Arc::clone(&network) as _, settings));
             let (pool, datacenter) = (Arc::clone(&gossip), identity.datacenter.clone());
-            tasks.spawn(follow_servers(Arc::clone(&remote), pool, datacenter, stop.clone()));
+            let following =
+                follow_servers(Arc::clone(&remote), pool, datacenter, Arc::clone(&reachable), stop.clone());
+            tasks.spawn(following);
             Upstream::Servers(remote)
         };
         let local = Local::new(LocalState::new(identity.clone(), config.check_update_interval));
@@ -209,6 +212,7 @@ impl Agent {
             tasks.spawn(parts::log_leadership(
                 Arc::clone(&opened),
                 metrics.series(&RAFT_LEADER, vec![]),
+                Arc::clone(&reachable),
                 stop.clone(),
             ));
             // This is the only place that sets it.
@@ -227,6 +231,7 @@ impl Agent {
             local,
             backend: Arc::clone(&backend) as Arc<dyn Backend>,
             clock,
+            reachable,
             cluster_size: Box::new(move || gossip.members().len()),
         };
         tasks.spawn(syncer.run(stop.clone()));

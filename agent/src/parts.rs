@@ -15,6 +15,7 @@ use lictor_server::{Server, Settings as ServerSettings};
 use lictor_store::Store;
 use lictor_sys::clock::Clock;
 use lictor_telemetry::metrics::Series;
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use crate::StartError;
@@ -178,20 +179,26 @@ pub(crate) async fn log_members(
 pub(crate) async fn log_leadership(
     consensus: Arc<Consensus>,
     times_led: Arc<Series>,
+    reachable: Arc<Notify>,
     stop: CancellationToken,
 ) {
     let mut leadership = consensus.subscribe_leadership();
     let mut led = false;
+    let mut known = None;
     loop {
         let now = leadership.borrow_and_update().clone();
         if now.established && !led {
             times_led.count();
             tracing::info!("cluster leadership acquired");
         }
-        if let Some(leader) = now.leader.filter(|_| now.established != led) {
-            tracing::info!(payload = %leader.name, "New leader elected");
-        }
         led = now.established;
+        if now.leader != known
+            && let Some(leader) = &now.leader
+        {
+            tracing::info!(payload = %leader.name, "New leader elected");
+            reachable.notify_one();
+        }
+        known = now.leader;
         tokio::select! {
             () = stop.cancelled() => return,
             changed = leadership.changed() => if changed.is_err() { return },

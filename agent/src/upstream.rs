@@ -13,6 +13,7 @@ use lictor_model::{Datacenter, Error, Result};
 use lictor_rpc::Remote;
 use lictor_server::Server;
 use lictor_sys::random;
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 /// How long a client agent stays with a server at the least; up to half as much longer.
@@ -70,11 +71,12 @@ fn open(server: &OnceLock<Arc<Server>>) -> Result<&Arc<Server>> {
 }
 
 /// Keeps the list of servers in step with the gossip pool, and spreads the agents over them, until
-/// `stop` is cancelled.
+/// `stop` is cancelled. Tells when there are servers that were not there before.
 pub(crate) async fn follow_servers(
     remote: Arc<Remote>,
     gossip: Arc<Gossip>,
     datacenter: Datacenter,
+    reachable: Arc<Notify>,
     stop: CancellationToken,
 ) {
     let mut changes = gossip.watch_members();
@@ -82,7 +84,9 @@ pub(crate) async fn follow_servers(
     loop {
         let servers: Vec<SocketAddr> =
             changes.borrow_and_update().iter().filter_map(|member| server_of(member, &datacenter)).collect();
-        remote.servers().update(&servers);
+        if remote.servers().update(&servers) {
+            reachable.notify_one();
+        }
         tokio::select! {
             () = stop.cancelled() => return,
             changed = changes.changed() => if changed.is_err() { return },

@@ -17,16 +17,18 @@ pub struct Servers {
 
 impl Servers {
     /// Takes up which servers there are. Those that are known keep their place; new ones get one
-    /// by chance.
-    pub fn update(&self, there: &[SocketAddr]) {
+    /// by chance. Says whether there are new ones.
+    pub fn update(&self, there: &[SocketAddr]) -> bool {
         let mut order = self.order();
         order.retain(|known| there.contains(known));
+        let known = order.len();
         for server in there {
             if !order.contains(server) {
                 let place = random::below(order.len() + 1);
                 order.insert(place, *server);
             }
         }
+        order.len() > known
     }
 
     /// Puts them into another order.
@@ -74,14 +76,14 @@ mod tests {
     fn one_that_fails_is_asked_last_and_one_that_is_gone_never() {
         let servers = Servers::default();
         assert_eq!(servers.first(), None);
-        servers.update(&[server(1), server(2), server(3)]);
+        assert!(servers.update(&[server(1), server(2), server(3)]));
         let first = servers.first().unwrap();
         servers.failed(first);
         let second = servers.first().unwrap();
         assert_ne!(first, second);
         servers.failed(first);
         assert_eq!(servers.first(), Some(second), "only who is first can lose that place");
-        servers.update(&[first]);
+        assert!(!servers.update(&[first]));
         assert_eq!((servers.first(), servers.count()), (Some(first), 1));
     }
 
