@@ -26,6 +26,7 @@ mod codec;
 mod error;
 mod log;
 mod machine;
+mod membership;
 mod network;
 mod node;
 mod options;
@@ -34,6 +35,7 @@ mod status;
 mod types;
 
 pub use error::{OpenError, ProposeError};
+pub use membership::Peer;
 pub use node::Consensus;
 pub use options::{Options, Storage};
 pub use status::{Leadership, Status};
