@@ -24,6 +24,7 @@
 
 mod codec;
 mod error;
+mod formation;
 mod log;
 mod machine;
 mod membership;
@@ -35,6 +36,7 @@ mod status;
 mod types;
 
 pub use error::{OpenError, ProposeError};
+pub use formation::{Formation, Greeting};
 pub use membership::Peer;
 pub use node::Consensus;
 pub use options::{Options, Storage};

@@ -24,6 +24,7 @@ use openraft::{RaftNetworkFactory, RaftNetworkV2};
 use serde::{Deserialize, Serialize};
 
 use crate::codec;
+use crate::formation::{Question, Reply};
 use crate::types::{PeerInfo, Snapshot, SnapshotMeta, TypeConfig, Vote};
 
 pub(crate) use receive::Receiver;
@@ -39,15 +40,16 @@ const INSTALL_LIMIT: Duration = Duration::from_secs(300);
 
 /// What one server asks another.
 #[derive(Serialize, Deserialize)]
-struct Envelope {
-    /// The Raft id it is meant for.
-    to: u64,
-    message: Message,
+pub(crate) struct Envelope {
+    /// The Raft id it is meant for; [`ANYBODY`](crate::formation::ANYBODY) for questions.
+    pub(crate) to: u64,
+    pub(crate) message: Message,
 }
 
 #[derive(Serialize, Deserialize)]
 #[serde(bound = "")]
-enum Message {
+pub(crate) enum Message {
+    Ask(Question),
     Append(AppendEntriesRequest<TypeConfig>),
     Vote(VoteRequest<TypeConfig>),
     PreVote(VoteRequest<TypeConfig>),
@@ -57,7 +59,7 @@ enum Message {
 
 /// A piece of a snapshot.
 #[derive(Serialize, Deserialize)]
-struct Chunk {
+pub(crate) struct Chunk {
     vote: Vote,
     meta: SnapshotMeta,
     /// The size of the whole.
@@ -69,7 +71,8 @@ struct Chunk {
 
 #[derive(Serialize, Deserialize)]
 #[serde(bound = "")]
-enum Answer {
+pub(crate) enum Answer {
+    Told(Reply),
     Append(AppendEntriesResponse<TypeConfig>),
     Vote(VoteResponse<TypeConfig>),
     Transfer(TransferLeaderResponse<TypeConfig>),

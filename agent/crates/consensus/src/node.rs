@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::future::Future;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -23,10 +23,11 @@ use openraft::{Instant as _, ReadPolicy};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
 
+use crate::codec;
 use crate::error::{OpenError, ProposeError};
 use crate::log::{Failure, LogStore, WriterThread};
 use crate::machine::Machine;
-use crate::network::{AddressBook, Peers, Receiver};
+use crate::network::{AddressBook, Answer, Envelope, Message, Peers, Receiver};
 use crate::options::{Options, Storage};
 use crate::snapshot::SnapshotHome;
 use crate::status::{self, Leadership, Status};
@@ -67,12 +68,19 @@ pub struct Consensus {
     room: Semaphore,
     /// Membership changes one at a time.
     pub(crate) turn: Semaphore,
+    /// Held while a nomination is made or acted upon.
+    pub(crate) ballot: Semaphore,
+    /// Whether this server is about to leave the cluster.
+    leaving: AtomicBool,
+    pub(crate) transport: Arc<dyn Transport>,
     running: Mutex<Option<Running>>,
 }
 
 /// What has to be stopped.
 struct Running {
     follow: JoinHandle<()>,
+    /// The writer ends once all handles to the log are gone, this one included.
+    log: LogStore,
     writer: WriterThread,
 }
 
@@ -102,11 +110,12 @@ impl Consensus {
     ) -> Result<Arc<Self>, OpenError> {
         let id = log.raft_id();
         let disk = log.failure();
+        let own_log = log.clone();
         let machine = Machine::new(store, snapshots);
         let config =
             options.raft_config().validate().map_err(|error| OpenError::Settings(error.to_string()))?;
         let book = AddressBook::default();
-        let peers = Peers { from: id, transport, book: book.clone() };
+        let peers = Peers { from: id, transport: Arc::clone(&transport), book: book.clone() };
         let raft = Raft::new(id, Arc::new(config), peers, log, machine)
             .await
             .map_err(|error| OpenError::Raft(error.to_string()))?;
@@ -129,7 +138,10 @@ impl Consensus {
             handed_over: AtomicU64::new(0),
             room: Semaphore::new(MAX_WAITING),
             turn: Semaphore::new(1),
-            running: Mutex::new(Some(Running { follow, writer })),
+            ballot: Semaphore::new(1),
+            leaving: AtomicBool::new(false),
+            transport,
+            running: Mutex::new(Some(Running { follow, log: own_log, writer })),
         });
         consensus.lead_if_alone().await;
         Ok(consensus)
@@ -145,6 +157,16 @@ impl Consensus {
     #[must_use]
     pub fn node(&self) -> &PeerInfo {
         &self.node
+    }
+
+    /// The log, while this server runs.
+    pub(crate) fn log(&self) -> Option<LogStore> {
+        let running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        running.as_ref().map(|running| running.log.clone())
+    }
+
+    pub(crate) fn is_leaving(&self) -> bool {
+        self.leaving.load(Ordering::Relaxed)
     }
 
     /// Forms a cluster of this one server, unless it belongs to one already. Says whether it did;
@@ -353,12 +375,20 @@ impl Consensus {
 
     /// Answers a request of a peer's consensus.
     pub async fn handle(&self, request: &[u8]) -> Bytes {
-        let (answer, heard_leader) = self.receiver.handle(request).await;
+        let (answer, heard_leader) = match codec::decode::<Envelope>(request) {
+            Ok(Envelope { message: Message::Ask(question), .. }) => {
+                (self.reply(question).await.map_or_else(Answer::Refused, Answer::Told), false)
+            }
+            Ok(Envelope { to, message }) => self.receiver.handle(to, message).await,
+            Err(error) => (Answer::Refused(format!("the request cannot be read: {error}")), false),
+        };
         if heard_leader {
             let now = self.clock.now().since(Moment::default()).as_millis();
             self.heard.store(u64::try_from(now).unwrap_or(u64::MAX - 1).saturating_add(1), Ordering::Relaxed);
         }
-        answer
+        codec::encode(&answer)
+            .or_else(|error| codec::encode(&Answer::Refused(error.to_string())))
+            .unwrap_or_default()
     }
 
     /// Takes a snapshot soon, whether or not enough has been written since the last one.
@@ -393,9 +423,10 @@ impl Consensus {
     /// Stops taking part, and returns once everything is on disk and the files are closed.
     pub async fn shutdown(&self) {
         let running = self.running.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let Some(Running { follow, writer }) = running else {
+        let Some(Running { follow, log, writer }) = running else {
             return;
         };
+        drop(log);
         if let Err(error) = self.raft.shutdown().await {
             tracing::warn!(%error, "raft did not stop in an orderly way");
         }

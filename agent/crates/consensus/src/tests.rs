@@ -2,6 +2,7 @@
 
 mod cluster;
 mod failing;
+mod formation;
 mod membership;
 mod power;
 mod single;

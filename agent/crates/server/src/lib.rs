@@ -10,9 +10,11 @@
 //! Nothing here knows HTTP or DNS, and nothing but the store decides what a command does.
 
 mod autopilot;
+pub mod bootstrap;
 pub mod duties;
 mod prepare;
 mod read;
+mod servers;
 pub mod sessions;
 mod timers;
 mod transaction;
