@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use lictor_model::RaftIndex;
+use lictor_model::cluster::RaftServers;
 use lictor_model::command::{Command, Outcome};
-use lictor_model::local::RaftServers;
 use lictor_rpc::Transport;
 use lictor_store::Store;
 use lictor_sys::clock::{Clock, Moment, SystemClock};

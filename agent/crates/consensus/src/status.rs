@@ -1,6 +1,6 @@
 //! What Raft's metrics say, in the agent's words.
 
-use lictor_model::local::{RaftServer, RaftServers};
+use lictor_model::cluster::{RaftServer, RaftServers};
 
 use crate::types::{Metrics, PeerInfo, public_index};
 

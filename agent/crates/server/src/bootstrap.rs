@@ -158,11 +158,8 @@ pub async fn run(
                 Ok(addresses) => {
                     log.found(&addresses);
                     let addresses: Vec<SocketAddr> = addresses.into_iter().collect();
-                    let formation = match consensus.form(&addresses, expected).await {
-                        Ok(formation) => formation,
-                        // The agent stops for the same reason.
-                        Err(_) => return,
-                    };
+                    // What is an error here stops the agent as well.
+                    let Ok(formation) = consensus.form(&addresses, expected).await else { return };
                     log.outcome(&formation);
                     match formation {
                         Formation::Member | Formation::Formed { .. } => return,
