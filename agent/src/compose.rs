@@ -19,7 +19,7 @@ use lictor_model::seam::Backend;
 use lictor_model::{Error, Result};
 use lictor_rpc::{Network, Remote, RemoteSettings};
 use lictor_sandbox::Sandbox;
-use lictor_server::{Observer, duties, sessions};
+use lictor_server::{Observer, bootstrap, duties, sessions};
 use lictor_sys::clock::{Clock, SystemClock};
 use lictor_sys::file;
 use lictor_telemetry::log::{self, Log};
@@ -201,6 +201,15 @@ impl Agent {
             let (opened, server) =
                 parts::open_server(&config, &identity, server_address, ways, &stop).await?;
             tasks.spawn(lictor_rpc::serve(rpc, Arc::clone(&server) as _, stop.clone()));
+            if config.bootstrap_expect > 1 {
+                tasks.spawn(bootstrap::run(
+                    Arc::clone(&opened),
+                    Arc::clone(&gossip),
+                    config.datacenter.clone(),
+                    usize::try_from(config.bootstrap_expect).unwrap_or(usize::MAX),
+                    stop.clone(),
+                ));
+            }
             let observer: Arc<dyn Observer> = Arc::new(Duties::new(&metrics));
             tasks.spawn(duties::run(
                 Arc::clone(&server),

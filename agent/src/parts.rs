@@ -86,10 +86,6 @@ pub(crate) async fn open_server(
         .map_err(|error| StartError::new("raft", error))?;
     if config.bootstrap || config.bootstrap_expect == 1 {
         consensus.bootstrap().await.map_err(|error| StartError::new("raft", error))?;
-    } else if config.bootstrap_expect > 1 {
-        tracing::warn!(
-            "clusters of several servers are not part of this build; the agent waits for a leader that cannot come"
-        );
     }
     let settings = ServerSettings {
         datacenter: identity.datacenter.clone(),

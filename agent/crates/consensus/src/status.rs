@@ -50,6 +50,11 @@ pub(crate) fn is_alone(metrics: &Metrics) -> bool {
     voters.next() == Some(metrics.id) && voters.next().is_none()
 }
 
+/// Whether this server has a vote in its cluster. One that was removed may still lead for a moment.
+pub(crate) fn has_vote(metrics: &Metrics) -> bool {
+    metrics.membership_config.voter_ids().any(|id| id == metrics.id)
+}
+
 pub(crate) fn leader_of(metrics: &Metrics) -> Option<PeerInfo> {
     metrics.membership_config.membership().get_node(&metrics.current_leader?).cloned()
 }

@@ -11,11 +11,13 @@
 //! Nothing here knows HTTP or DNS, and nothing but the store decides what a command does.
 
 mod autopilot;
+pub mod bootstrap;
 pub mod duties;
 mod peers;
 mod place;
 mod prepare;
 mod read;
+mod servers;
 pub mod sessions;
 mod timers;
 mod transaction;
