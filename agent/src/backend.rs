@@ -1,7 +1,7 @@
 //! The agent as its edges see it.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -17,7 +17,6 @@ use lictor_model::query::{Query, ReadOptions, Reply};
 use lictor_model::seam::{Backend, ByteStream, StreamRequest};
 use lictor_model::{CheckId, Code, Datacenter, Error, Result, ServiceId, Token};
 use lictor_sandbox::Sandbox;
-use lictor_server::Server;
 use lictor_sys::clock::Clock;
 use lictor_sys::{host, net};
 use lictor_telemetry::log::{self, Log};
@@ -26,6 +25,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::figures::Figures;
 use crate::registrar::{Registrar, is_ttl};
+use crate::upstream::Upstream;
 use crate::{describe, plugins};
 
 /// How long a request waits for a change of a service if it does not say.
@@ -53,8 +53,8 @@ pub(crate) struct AgentBackend {
     pub(crate) clock: Arc<dyn Clock>,
     /// What is measured.
     pub(crate) figures: Figures,
-    /// The server, once its log is open.
-    pub(crate) server: OnceLock<Arc<Server>>,
+    /// Where replicated state is.
+    pub(crate) upstream: Upstream,
     pub(crate) orders: mpsc::Sender<Order>,
     pub(crate) log: Log,
     /// Ends the streams.
@@ -62,10 +62,6 @@ pub(crate) struct AgentBackend {
 }
 
 impl AgentBackend {
-    fn server(&self) -> Result<&Arc<Server>> {
-        self.server.get().ok_or_else(Error::no_leader)
-    }
-
     fn check_datacenter(&self, wanted: Option<&Datacenter>) -> Result<()> {
         let own = self.local.read(|state| state.identity().datacenter.clone());
         match wanted {
@@ -170,21 +166,19 @@ impl AgentBackend {
 impl Backend for AgentBackend {
     async fn read(&self, query: Query, options: ReadOptions) -> Result<Reply> {
         self.check_datacenter(options.datacenter.as_ref())?;
-        let server = self.server()?;
-        self.figures.measures.read(query, options, |query, options| server.read(query, options)).await
+        self.figures.measures.read(query, options, |query, options| self.upstream.read(query, options)).await
     }
 
     async fn write(&self, command: Command, options: WriteOptions) -> Result<Outcome> {
         self.check_datacenter(options.datacenter.as_ref())?;
-        let server = self.server()?;
-        self.figures.measures.write(command, |command| server.write(command, options)).await
+        self.figures.measures.write(command, |command| self.upstream.write(command, options)).await
     }
 
     async fn agent(&self, request: LocalRequest, _token: Token) -> Result<LocalAnswer> {
         match request {
             LocalRequest::Describe => Ok(LocalAnswer::Document(describe::agent(
                 &self.local,
-                self.server.get(),
+                self.upstream.own(),
                 &self.gossip.members(),
                 &self.wan.as_ref().map(|pool| pool.members().to_vec()).unwrap_or_default(),
             ))),
@@ -237,23 +231,9 @@ impl Backend for AgentBackend {
             LocalRequest::ForceLeave { name } => self.force_leave(&name),
             LocalRequest::Reload => self.order(Order::Reload).await,
             LocalRequest::Leave => self.order(Order::Leave).await,
-            LocalRequest::Leader { datacenter } => {
-                self.check_datacenter(datacenter.as_ref())?;
-                Ok(LocalAnswer::Leader(self.server.get().and_then(|server| server.leader())))
-            }
-            LocalRequest::Peers { datacenter } => {
-                self.check_datacenter(datacenter.as_ref())?;
-                let servers = self.server()?.servers().servers;
-                let peers = servers.iter().filter_map(|server| server.address.parse().ok());
-                Ok(LocalAnswer::Peers(peers.collect()))
-            }
-            LocalRequest::RaftConfiguration => Ok(LocalAnswer::RaftServers(self.server()?.servers())),
-            LocalRequest::ServersHealth => {
-                Ok(LocalAnswer::ServersHealth(self.server()?.health(&self.gossip.members())))
-            }
-            LocalRequest::RemoveRaftServer { id, address } => {
-                self.server()?.remove_peer(id.as_deref(), address.as_deref())?;
-                Ok(LocalAnswer::Done)
+            LocalRequest::Servers { request, options } => {
+                self.check_datacenter(options.datacenter.as_ref())?;
+                self.upstream.about_servers(request, options).await.map(LocalAnswer::Servers)
             }
             LocalRequest::Datacenters => {
                 let own = self.local.read(|state| state.identity().datacenter.clone());

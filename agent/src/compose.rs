@@ -17,14 +17,15 @@ use lictor_local::{Local, LocalState};
 use lictor_model::probe::CheckRunner;
 use lictor_model::seam::Backend;
 use lictor_model::{Error, Result};
+use lictor_rpc::{Network, Remote, RemoteSettings};
 use lictor_sandbox::Sandbox;
-use lictor_server::{Observer, duties, sessions};
+use lictor_server::{Observer, bootstrap, duties, sessions};
 use lictor_sys::clock::{Clock, SystemClock};
 use lictor_sys::file;
 use lictor_telemetry::log::{self, Log};
 use lictor_telemetry::metrics::Registry;
 use lictor_telemetry::metrics::inventory::RAFT_LEADER;
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -42,6 +43,7 @@ use crate::reporter::ToLocal;
 use crate::signals::{Signals, Told};
 use crate::sync::Syncer;
 use crate::timed::TimedRunner;
+use crate::upstream::{Upstream, follow_servers};
 use crate::{banner, dns, identity, notify, parts, reload, watch_files};
 
 /// How long the tasks of the agent may take to end.
@@ -68,6 +70,8 @@ pub struct Agent {
     address: IpAddr,
     log: Log,
     backend: Arc<AgentBackend>,
+    /// Connections to other agents.
+    network: Arc<Network>,
     /// What can be changed of the edges.
     edges: Live,
     /// Says so when configuration files have changed.
@@ -103,7 +107,7 @@ impl Agent {
         }
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
         let recursors = dns::recursors(&config, address).await?;
-        let listeners = Listeners::bind(&config, recursors)?;
+        let mut listeners = Listeners::bind(&config, recursors)?;
         let server_address = SocketAddr::new(address, listeners.server_port);
         let pool =
             |name: &str, bind| parts::start_gossip(&config, &identity, name, bind, server_address, &clock);
@@ -120,6 +124,19 @@ impl Agent {
         tasks.spawn(measure::intervals(Arc::clone(&metrics), Arc::clone(&clock), stop.clone()));
         tasks.spawn(parts::log_members(gossip.events(), Members::new(&metrics), stop.clone()));
 
+        let network = Network::new(config.bind_addr, stop.clone());
+        let reachable = Arc::<Notify>::default();
+        let upstream = if config.server {
+            Upstream::Own(OnceLock::new())
+        } else {
+            let settings = RemoteSettings { hold_timeout: config.rpc_hold_timeout };
+            let remote = Arc::new(Remote::new(Arc::clone(&network) as _, settings));
+            let (pool, datacenter) = (Arc::clone(&gossip), identity.datacenter.clone());
+            let following =
+                follow_servers(Arc::clone(&remote), pool, datacenter, Arc::clone(&reachable), stop.clone());
+            tasks.spawn(following);
+            Upstream::Servers(remote)
+        };
         let local = Local::new(LocalState::new(identity.clone(), config.check_update_interval));
         let sandbox = Arc::new(Sandbox::new(parts::sandbox_config(&config)));
         let keeper = Arc::new(OnceLock::new());
@@ -155,7 +172,7 @@ impl Agent {
             wan,
             clock: Arc::clone(&clock),
             figures: Figures::new(&config, Arc::clone(&metrics)),
-            server: OnceLock::new(),
+            upstream,
             orders,
             log: log.clone(),
             stop: stop_edges.clone(),
@@ -176,14 +193,26 @@ impl Agent {
             clock: Arc::clone(&clock),
             metrics: Arc::clone(&metrics),
         };
+        let rpc = listeners.rpc.take();
         let edges = listeners.serve(&config, identity.name.as_str(), &shared, &stop_edges, &mut tasks)?;
         let mut consensus = None;
-        if config.server {
-            let (opened, server) = parts::open_server(&config, &identity, server_address, &stop).await?;
+        if let (Upstream::Own(own), Some(rpc)) = (&backend.upstream, rpc) {
+            let ways = (Arc::clone(&gossip), Arc::clone(&network) as _);
+            let (opened, server) =
+                parts::open_server(&config, &identity, server_address, ways, &stop).await?;
+            tasks.spawn(lictor_rpc::serve(rpc, Arc::clone(&server) as _, stop.clone()));
+            if config.bootstrap_expect > 1 {
+                tasks.spawn(bootstrap::run(
+                    Arc::clone(&opened),
+                    Arc::clone(&gossip),
+                    config.datacenter.clone(),
+                    usize::try_from(config.bootstrap_expect).unwrap_or(usize::MAX),
+                    stop.clone(),
+                ));
+            }
             let observer: Arc<dyn Observer> = Arc::new(Duties::new(&metrics));
             tasks.spawn(duties::run(
                 Arc::clone(&server),
-                Arc::clone(&gossip),
                 Arc::clone(&clock),
                 Arc::clone(&observer),
                 stop.clone(),
@@ -192,10 +221,11 @@ impl Agent {
             tasks.spawn(parts::log_leadership(
                 Arc::clone(&opened),
                 metrics.series(&RAFT_LEADER, vec![]),
+                Arc::clone(&reachable),
                 stop.clone(),
             ));
             // This is the only place that sets it.
-            let _ = backend.server.set(server);
+            let _ = own.set(server);
             consensus = Some(opened);
         }
         let reaper = Reaper {
@@ -210,6 +240,7 @@ impl Agent {
             local,
             backend: Arc::clone(&backend) as Arc<dyn Backend>,
             clock,
+            reachable,
             cluster_size: Box::new(move || gossip.members().len()),
         };
         tasks.spawn(syncer.run(stop.clone()));
@@ -229,6 +260,7 @@ impl Agent {
             address,
             log,
             backend,
+            network,
             edges,
             changed,
             consensus,
@@ -355,6 +387,7 @@ impl Agent {
         if let Some(consensus) = &self.consensus {
             consensus.shutdown().await;
         }
+        self.network.shutdown().await;
         if let Some(path) = &self.config.pid_file
             && let Err(error) = file::remove_durable(path)
         {

@@ -11,6 +11,7 @@ use lictor_model::seam::Backend;
 use lictor_sys::clock::Clock;
 use lictor_sys::net;
 use lictor_telemetry::metrics::Registry;
+use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -39,6 +40,8 @@ pub(crate) struct Listeners {
     pub(crate) serf: SocketAddr,
     /// The same for the pool between datacenters, if the agent is to be in it.
     pub(crate) serf_wan: Option<SocketAddr>,
+    /// Where a server hears other agents; taken by whoever answers them.
+    pub(crate) rpc: Option<TcpListener>,
     /// Where other agents are to reach this one.
     pub(crate) server_port: u16,
 }
@@ -67,15 +70,16 @@ impl Listeners {
         }
         let serf = SocketAddr::new(config.bind_addr, config.ports.serf_lan.unwrap_or_default());
         let serf_wan = config.ports.serf_wan.map(|port| SocketAddr::new(config.bind_addr, port));
-        Ok(Self {
-            http,
-            dns: dns_sockets,
-            recursors,
-            http_limit,
-            serf,
-            serf_wan,
-            server_port: config.ports.server.unwrap_or_default(),
-        })
+        let mut server_port = config.ports.server.unwrap_or_default();
+        let mut rpc = None;
+        if config.server {
+            let at = SocketAddr::new(config.bind_addr, server_port);
+            let failed = |error| StartError::new(format!("rpc on {at}"), error);
+            let listener = net::listen_tcp(at).map_err(failed)?;
+            server_port = listener.local_addr().map_err(failed)?.port();
+            rpc = Some(listener);
+        }
+        Ok(Self { http, dns: dns_sockets, recursors, http_limit, serf, serf_wan, rpc, server_port })
     }
 
     /// Opens the edges; what comes back changes them while they are open.

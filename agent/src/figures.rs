@@ -73,7 +73,7 @@ fn readings(agent: &AgentBackend) -> Vec<Reading> {
     };
     gauge(&of::MEMBERS_SERVERS, here(), alive(true));
     gauge(&of::MEMBERS_CLIENTS, here(), alive(false));
-    if let Some(server) = agent.server.get() {
+    if let Some(server) = agent.upstream.own() {
         let raft = server.raft_status();
         gauge(&of::RAFT_APPLIED_INDEX, vec![], raft.applied_index as f64);
         gauge(&of::RAFT_COMMIT_INDEX, vec![], raft.commit_index as f64);

@@ -28,6 +28,7 @@ mod reporter;
 mod signals;
 mod sync;
 mod timed;
+mod upstream;
 mod watch_files;
 
 use std::process::ExitCode;

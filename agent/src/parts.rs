@@ -3,26 +3,25 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
 use lictor_config::{RuntimeConfig, ScriptChecks};
 use lictor_consensus::{Consensus, Options as RaftOptions, PeerInfo, Storage};
 use lictor_gossip::{Gossip, MemberEvent, Options as GossipOptions};
 use lictor_local::Identity;
 use lictor_local::persist::{Files, Saved};
+use lictor_rpc::Transport;
 use lictor_sandbox::{Bounds, ExecPolicy, SandboxConfig};
 use lictor_server::{Server, Settings as ServerSettings};
 use lictor_store::Store;
 use lictor_sys::clock::Clock;
 use lictor_telemetry::metrics::Series;
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use crate::StartError;
 use crate::identity;
 use crate::measure::Members;
 
-/// How long a request waits for a leader.
-const HOLD_TIMEOUT: Duration = Duration::from_secs(7);
 /// Starts a pool under a name of this agent in it.
 pub(crate) fn start_gossip(
     config: &RuntimeConfig,
@@ -65,6 +64,7 @@ pub(crate) async fn open_server(
     config: &RuntimeConfig,
     identity: &Identity,
     address: SocketAddr,
+    (gossip, transport): (Arc<Gossip>, Arc<dyn Transport>),
     stop: &CancellationToken,
 ) -> Result<(Arc<Consensus>, Arc<Server>), StartError> {
     let node = PeerInfo { address, name: identity.name.to_string(), node_id: identity.id.to_string() };
@@ -81,16 +81,11 @@ pub(crate) async fn open_server(
         Some(data_dir) => Storage::Disk(data_dir.join("raft")),
     };
     let store = Arc::new(Store::new());
-    let transport = Arc::new(lictor_rpc::Alone);
-    let consensus = Consensus::open(options, storage, Arc::clone(&store), transport)
+    let consensus = Consensus::open(options, storage, Arc::clone(&store), Arc::clone(&transport))
         .await
         .map_err(|error| StartError::new("raft", error))?;
     if config.bootstrap || config.bootstrap_expect == 1 {
         consensus.bootstrap().await.map_err(|error| StartError::new("raft", error))?;
-    } else if config.bootstrap_expect > 1 {
-        tracing::warn!(
-            "clusters of several servers are not part of this build; the agent waits for a leader that cannot come"
-        );
     }
     let settings = ServerSettings {
         datacenter: identity.datacenter.clone(),
@@ -98,9 +93,10 @@ pub(crate) async fn open_server(
         max_query_time: config.max_query_time,
         session_ttl_min: config.session_ttl_min,
         autopilot: config.autopilot.clone(),
-        hold_timeout: HOLD_TIMEOUT,
+        hold_timeout: config.rpc_hold_timeout,
     };
-    let server = Arc::new(Server::new(settings, Arc::clone(&consensus), store, stop.clone()));
+    let server = Server::new(settings, Arc::clone(&consensus), store, gossip, transport, stop.clone());
+    let server = Arc::new(server);
     Ok((consensus, server))
 }
 
@@ -179,20 +175,26 @@ pub(crate) async fn log_members(
 pub(crate) async fn log_leadership(
     consensus: Arc<Consensus>,
     times_led: Arc<Series>,
+    reachable: Arc<Notify>,
     stop: CancellationToken,
 ) {
     let mut leadership = consensus.subscribe_leadership();
     let mut led = false;
+    let mut known = None;
     loop {
         let now = leadership.borrow_and_update().clone();
         if now.established && !led {
             times_led.count();
             tracing::info!("cluster leadership acquired");
         }
-        if let Some(leader) = now.leader.filter(|_| now.established != led) {
-            tracing::info!(payload = %leader.name, "New leader elected");
-        }
         led = now.established;
+        if now.leader != known
+            && let Some(leader) = &now.leader
+        {
+            tracing::info!(payload = %leader.name, "New leader elected");
+            reachable.notify_one();
+        }
+        known = now.leader;
         tokio::select! {
             () = stop.cancelled() => return,
             changed = leadership.changed() => if changed.is_err() { return },

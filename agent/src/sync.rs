@@ -16,6 +16,7 @@ use lictor_model::seam::Backend;
 use lictor_model::{Error, Result};
 use lictor_sys::clock::Clock;
 use lictor_sys::random;
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 /// How many writes are under way at once.
@@ -23,6 +24,8 @@ const CONCURRENCY: usize = 64;
 /// How long to wait after the first failure, and at the most after many.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 const LONGEST_RETRY: Duration = Duration::from_secs(60);
+/// Within what time agents compare everything once servers are there again.
+const STAGGER: Duration = Duration::from_secs(2);
 /// The longest wait for an output that becomes due.
 const IDLE: Duration = Duration::from_secs(3600);
 
@@ -30,6 +33,8 @@ pub(crate) struct Syncer {
     pub(crate) local: Local,
     pub(crate) backend: Arc<dyn Backend>,
     pub(crate) clock: Arc<dyn Clock>,
+    /// Told when servers can be reached that could not be before.
+    pub(crate) reachable: Arc<Notify>,
     /// How many nodes the cluster has.
     pub(crate) cluster_size: Box<dyn Fn() -> usize + Send + Sync>,
 }
@@ -64,6 +69,11 @@ impl Syncer {
                 .map_or(IDLE, |at| at.since(now));
             tokio::select! {
                 () = stop.cancelled() => return,
+                () = self.reachable.notified() => {
+                    // All agents see this at the same time.
+                    next_full = next_full.min(self.clock.now() + random::jitter(STAGGER));
+                    retry_after = RETRY_AFTER;
+                }
                 changed = changes.changed(), if next_full > now => if changed.is_err() { return },
                 () = tokio::time::sleep(due.min(next_full.since(now))) => {}
             }
@@ -177,6 +187,7 @@ mod tests {
             local: Local::new(LocalState::new(Identity::default(), Duration::ZERO)),
             backend: Arc::clone(&backend) as _,
             clock: Arc::new(PausedClock(tokio::time::Instant::now())),
+            reachable: Arc::default(),
             cluster_size: Box::new(|| 1),
         };
         let stop = CancellationToken::new();

@@ -1,6 +1,6 @@
 //! The servers as Raft sees them, and how they are looked after.
 
-use lictor_model::local::RaftServers;
+use lictor_model::cluster::RaftServers;
 use lictor_model::operator::{AutopilotConfig, ServersHealth};
 use serde_json::Value;
 

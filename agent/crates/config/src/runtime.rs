@@ -97,6 +97,8 @@ pub struct RuntimeConfig {
     pub raft_multiplier: u32,
     /// After how many log entries a snapshot is taken.
     pub raft_snapshot_threshold: Option<u64>,
+    /// For how long a request waits for a server, or a leader, to be there.
+    pub rpc_hold_timeout: Duration,
     /// How many log entries are kept beyond a snapshot.
     pub raft_trailing_logs: Option<u64>,
     /// How long a blocking query waits if it does not say.
@@ -164,7 +166,7 @@ pub fn defaults(dev: bool) -> Value {
         "default_query_time": "300s",
         "max_query_time": "600s",
         "session_ttl_min": "10s",
-        "performance": {"raft_multiplier": 5},
+        "performance": {"raft_multiplier": 5, "rpc_hold_timeout": "7s"},
         "ports": {"http": 8500, "https": -1, "dns": 8600, "server": 8300, "serf_lan": 8301,
                   "serf_wan": 8302, "grpc": -1, "grpc_tls": -1},
     });
@@ -255,6 +257,7 @@ impl RuntimeConfig {
             },
             dns: DnsConfig::read(&mut reader),
             raft_multiplier: reader.between("performance.raft_multiplier", 5, 1, 10),
+            rpc_hold_timeout: reader.duration("performance.rpc_hold_timeout"),
             raft_snapshot_threshold: reader.optional_whole("raft_snapshot_threshold"),
             raft_trailing_logs: reader.optional_whole("raft_trailing_logs"),
             default_query_time: reader.duration("default_query_time").min(LONGEST_QUERY),

@@ -59,9 +59,12 @@ pub enum ProposeError {
         /// The largest size possible.
         limit: usize,
     },
-    /// The command cannot be put into the log.
-    #[error("the command cannot be encoded: {0}")]
+    /// What was asked for makes no sense here. Nothing was proposed.
+    #[error("{0}")]
     Invalid(String),
+    /// It would put the cluster's quorum at risk. Nothing was proposed.
+    #[error("this would put the quorum at risk: {0}")]
+    Unsafe(String),
     /// This server has stopped, or its disk failed; it answers nothing any more.
     #[error("{0}")]
     Fatal(String),
@@ -81,6 +84,7 @@ impl From<ProposeError> for Error {
             ProposeError::Overloaded => Code::Overloaded,
             ProposeError::TooLarge { .. } => Code::TooLarge,
             ProposeError::Invalid(_) => Code::InvalidArgument,
+            ProposeError::Unsafe(_) => Code::Failed,
             ProposeError::Fatal(_) => Code::Unavailable,
         };
         Self::new(code, error.to_string())

@@ -24,8 +24,10 @@
 
 mod codec;
 mod error;
+mod formation;
 mod log;
 mod machine;
+mod membership;
 mod network;
 mod node;
 mod options;
@@ -34,6 +36,8 @@ mod status;
 mod types;
 
 pub use error::{OpenError, ProposeError};
+pub use formation::{Formation, Greeting};
+pub use membership::Peer;
 pub use node::Consensus;
 pub use options::{Options, Storage};
 pub use status::{Leadership, Status};

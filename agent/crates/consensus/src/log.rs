@@ -26,6 +26,7 @@ use openraft::entry::RaftEntry;
 use openraft::storage::{IOFlushed, LogState, RaftLogReader, RaftLogStorage};
 use tokio::sync::{mpsc, oneshot, watch};
 
+use crate::formation::Nomination;
 use crate::log::disk::Disk;
 use crate::log::tail::{Found, Tail};
 use crate::log::writer::{Job, Writer};
@@ -96,6 +97,18 @@ impl LogStore {
     /// Tells when the disk fails.
     pub(crate) fn failure(&self) -> Failure {
         self.shared.failure.subscribe()
+    }
+
+    /// Whom this server has nominated to form a cluster.
+    pub(crate) fn nomination(&self) -> Option<Nomination> {
+        self.shared.tail().nomination
+    }
+
+    /// Returns once the nomination is on the disk; only then does [`Self::nomination`] tell it.
+    pub(crate) async fn nominate(&self, nomination: Nomination) -> io::Result<()> {
+        self.perform(|done| Job::Nomination { nomination, done }).await?;
+        self.shared.tail().nomination = Some(nomination);
+        Ok(())
     }
 
     /// The last entry that is no longer there.

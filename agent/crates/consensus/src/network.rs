@@ -6,9 +6,10 @@
 
 mod receive;
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -23,6 +24,7 @@ use openraft::{RaftNetworkFactory, RaftNetworkV2};
 use serde::{Deserialize, Serialize};
 
 use crate::codec;
+use crate::formation::{Question, Reply};
 use crate::types::{PeerInfo, Snapshot, SnapshotMeta, TypeConfig, Vote};
 
 pub(crate) use receive::Receiver;
@@ -38,15 +40,16 @@ const INSTALL_LIMIT: Duration = Duration::from_secs(300);
 
 /// What one server asks another.
 #[derive(Serialize, Deserialize)]
-struct Envelope {
-    /// The Raft id it is meant for.
-    to: u64,
-    message: Message,
+pub(crate) struct Envelope {
+    /// The Raft id it is meant for; [`ANYBODY`](crate::formation::ANYBODY) for questions.
+    pub(crate) to: u64,
+    pub(crate) message: Message,
 }
 
 #[derive(Serialize, Deserialize)]
 #[serde(bound = "")]
-enum Message {
+pub(crate) enum Message {
+    Ask(Question),
     Append(AppendEntriesRequest<TypeConfig>),
     Vote(VoteRequest<TypeConfig>),
     PreVote(VoteRequest<TypeConfig>),
@@ -56,7 +59,7 @@ enum Message {
 
 /// A piece of a snapshot.
 #[derive(Serialize, Deserialize)]
-struct Chunk {
+pub(crate) struct Chunk {
     vote: Vote,
     meta: SnapshotMeta,
     /// The size of the whole.
@@ -68,7 +71,8 @@ struct Chunk {
 
 #[derive(Serialize, Deserialize)]
 #[serde(bound = "")]
-enum Answer {
+pub(crate) enum Answer {
+    Told(Reply),
     Append(AppendEntriesResponse<TypeConfig>),
     Vote(VoteResponse<TypeConfig>),
     Transfer(TransferLeaderResponse<TypeConfig>),
@@ -79,17 +83,47 @@ enum Answer {
     Refused(String),
 }
 
+/// Where servers are, by their Raft ids.
+///
+/// openraft keeps its way to a server for as long as it leads, whatever becomes of the server's
+/// address; so the address is looked up here for every message.
+#[derive(Clone, Default)]
+pub(crate) struct AddressBook(Arc<Mutex<BTreeMap<u64, SocketAddr>>>);
+
+impl AddressBook {
+    pub(crate) fn note(&self, raft_id: u64, address: SocketAddr) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(raft_id, address);
+    }
+
+    /// Forgets all others.
+    pub(crate) fn replace(&self, servers: BTreeMap<u64, SocketAddr>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = servers;
+    }
+
+    fn find(&self, raft_id: u64) -> Option<SocketAddr> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&raft_id).copied()
+    }
+}
+
 /// Makes the connections to peers.
 pub(crate) struct Peers {
     pub(crate) from: u64,
     pub(crate) transport: Arc<dyn Transport>,
+    pub(crate) book: AddressBook,
 }
 
 impl RaftNetworkFactory<TypeConfig> for Peers {
     type Network = Peer;
 
     async fn new_client(&mut self, target: u64, node: &PeerInfo) -> Peer {
-        Peer { from: self.from, to: target, address: node.address, transport: Arc::clone(&self.transport) }
+        self.book.note(target, node.address);
+        Peer {
+            from: self.from,
+            to: target,
+            first: node.address,
+            book: self.book.clone(),
+            transport: Arc::clone(&self.transport),
+        }
     }
 }
 
@@ -97,11 +131,17 @@ impl RaftNetworkFactory<TypeConfig> for Peers {
 pub(crate) struct Peer {
     from: u64,
     to: u64,
-    address: SocketAddr,
+    /// Where it was when this way was made.
+    first: SocketAddr,
+    book: AddressBook,
     transport: Arc<dyn Transport>,
 }
 
 impl Peer {
+    fn address(&self) -> SocketAddr {
+        self.book.find(self.to).unwrap_or(self.first)
+    }
+
     async fn call(
         &self,
         lane: Lane,
@@ -112,9 +152,10 @@ impl Peer {
         let request = codec::encode(&Envelope { to: self.to, message })
             .map_err(|error| RPCError::Network(NetworkError::new(&error)))?;
         // The transport promises to keep the limit; Raft must not hang if one does not.
-        let answer = tokio::time::timeout(limit, self.transport.call(self.address, lane, request, limit))
+        let address = self.address();
+        let answer = tokio::time::timeout(limit, self.transport.call(address, lane, request, limit))
             .await
-            .unwrap_or(Err(CallError::TimedOut { peer: self.address, limit }));
+            .unwrap_or(Err(CallError::TimedOut { peer: address, limit }));
         let answer = answer.map_err(|error| match error {
             CallError::Unreachable { .. } => RPCError::Unreachable(Unreachable::new(&error)),
             CallError::TimedOut { .. } => {
@@ -134,7 +175,7 @@ impl Peer {
     fn unexpected(&self) -> RPCError<TypeConfig> {
         RPCError::Network(NetworkError::from_string(format!(
             "{} answered something else than was asked",
-            self.address
+            self.address()
         )))
     }
 

@@ -2,14 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::future::Future;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
 use lictor_model::RaftIndex;
+use lictor_model::cluster::RaftServers;
 use lictor_model::command::{Command, Outcome};
-use lictor_model::local::RaftServers;
 use lictor_rpc::Transport;
 use lictor_store::Store;
 use lictor_sys::clock::{Clock, Moment, SystemClock};
@@ -23,10 +23,11 @@ use openraft::{Instant as _, ReadPolicy};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
 
+use crate::codec;
 use crate::error::{OpenError, ProposeError};
 use crate::log::{Failure, LogStore, WriterThread};
 use crate::machine::Machine;
-use crate::network::{Peers, Receiver};
+use crate::network::{AddressBook, Answer, Envelope, Message, Peers, Receiver};
 use crate::options::{Options, Storage};
 use crate::snapshot::SnapshotHome;
 use crate::status::{self, Leadership, Status};
@@ -50,24 +51,36 @@ const MAX_WAITING: usize = 64 * 1024;
 pub struct Consensus {
     id: u64,
     node: PeerInfo,
-    raft: Raft,
-    metrics: WatchReceiverOf<TypeConfig, Metrics>,
-    leadership: watch::Receiver<Leadership>,
+    pub(crate) raft: Raft,
+    pub(crate) metrics: WatchReceiverOf<TypeConfig, Metrics>,
+    pub(crate) leadership: watch::Receiver<Leadership>,
     disk: Failure,
     receiver: Receiver,
-    lease: Duration,
-    time_limit: Duration,
+    pub(crate) lease: Duration,
+    pub(crate) heartbeat: Duration,
+    pub(crate) time_limit: Duration,
     clock: SystemClock,
     /// When a leader was last heard, in milliseconds on the clock's scale plus one; 0: never.
     heard: AtomicU64,
+    /// The newest term in which this server has handed over leadership, or begun to.
+    pub(crate) handed_over: AtomicU64,
     /// Room for commands that wait to be agreed on.
     room: Semaphore,
+    /// Membership changes one at a time.
+    pub(crate) turn: Semaphore,
+    /// Held while a nomination is made or acted upon.
+    pub(crate) ballot: Semaphore,
+    /// Whether this server is about to leave the cluster.
+    leaving: AtomicBool,
+    pub(crate) transport: Arc<dyn Transport>,
     running: Mutex<Option<Running>>,
 }
 
 /// What has to be stopped.
 struct Running {
     follow: JoinHandle<()>,
+    /// The writer ends once all handles to the log are gone, this one included.
+    log: LogStore,
     writer: WriterThread,
 }
 
@@ -97,15 +110,18 @@ impl Consensus {
     ) -> Result<Arc<Self>, OpenError> {
         let id = log.raft_id();
         let disk = log.failure();
+        let own_log = log.clone();
         let machine = Machine::new(store, snapshots);
         let config =
             options.raft_config().validate().map_err(|error| OpenError::Settings(error.to_string()))?;
-        let raft = Raft::new(id, Arc::new(config), Peers { from: id, transport }, log, machine)
+        let book = AddressBook::default();
+        let peers = Peers { from: id, transport: Arc::clone(&transport), book: book.clone() };
+        let raft = Raft::new(id, Arc::new(config), peers, log, machine)
             .await
             .map_err(|error| OpenError::Raft(error.to_string()))?;
         let metrics = raft.metrics();
         let (publish, leadership) = watch::channel(status::leadership(&metrics.borrow_watched()));
-        let follow = tokio::spawn(follow(raft.clone(), options.node.clone(), publish));
+        let follow = tokio::spawn(follow(raft.clone(), options.node.clone(), book, publish));
         let consensus = Arc::new(Self {
             id,
             node: options.node.clone(),
@@ -115,11 +131,17 @@ impl Consensus {
             receiver: Receiver::new(id, raft.clone()),
             raft,
             lease: options.lease(),
+            heartbeat: options.heartbeat(),
             time_limit: options.time_limit,
             clock: SystemClock::default(),
             heard: AtomicU64::new(0),
+            handed_over: AtomicU64::new(0),
             room: Semaphore::new(MAX_WAITING),
-            running: Mutex::new(Some(Running { follow, writer })),
+            turn: Semaphore::new(1),
+            ballot: Semaphore::new(1),
+            leaving: AtomicBool::new(false),
+            transport,
+            running: Mutex::new(Some(Running { follow, log: own_log, writer })),
         });
         consensus.lead_if_alone().await;
         Ok(consensus)
@@ -129,6 +151,22 @@ impl Consensus {
     #[must_use]
     pub fn raft_id(&self) -> u64 {
         self.id
+    }
+
+    /// What the cluster knows, or is to know, of this server.
+    #[must_use]
+    pub fn node(&self) -> &PeerInfo {
+        &self.node
+    }
+
+    /// The log, while this server runs.
+    pub(crate) fn log(&self) -> Option<LogStore> {
+        let running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        running.as_ref().map(|running| running.log.clone())
+    }
+
+    pub(crate) fn is_leaving(&self) -> bool {
+        self.leaving.load(Ordering::Relaxed)
     }
 
     /// Forms a cluster of this one server, unless it belongs to one already. Says whether it did;
@@ -193,7 +231,8 @@ impl Consensus {
     /// # Errors
     /// See [`ProposeError`]; what was refused by the state machine is an [`Outcome`], not an error.
     pub async fn propose(&self, command: Command) -> Result<(RaftIndex, Outcome), ProposeError> {
-        let payload = Payload::new(command).map_err(|error| ProposeError::Invalid(error.to_string()))?;
+        let payload = Payload::new(command)
+            .map_err(|error| ProposeError::Invalid(format!("the command cannot be encoded: {error}")))?;
         let size = payload.encoded().len();
         if size > MAX_COMMAND {
             return Err(ProposeError::TooLarge { size, limit: MAX_COMMAND });
@@ -242,7 +281,7 @@ impl Consensus {
     }
 
     /// Repeats what a leader refuses only because it has just been elected.
-    async fn patiently<T, F>(&self, mut attempt: impl FnMut() -> F) -> Result<T, ProposeError>
+    pub(crate) async fn patiently<T, F>(&self, mut attempt: impl FnMut() -> F) -> Result<T, ProposeError>
     where
         F: Future<Output = Result<T, Refusal>>,
     {
@@ -258,17 +297,21 @@ impl Consensus {
                             reason: "a majority of the servers does not answer this leader".to_owned(),
                         });
                     }
-                    tokio::time::sleep(BACKOFF).await;
-                    patience = patience.saturating_sub(BACKOFF);
                 }
                 Err(Refusal::Forward(forward)) => {
                     return Err(ProposeError::NotLeader { leader: forward.leader_node });
                 }
+                Err(Refusal::Soon(reason)) if patience.is_zero() => {
+                    return Err(ProposeError::Unavailable { reason });
+                }
+                Err(Refusal::Soon(_)) => {}
             }
+            tokio::time::sleep(BACKOFF).await;
+            patience = patience.saturating_sub(BACKOFF);
         }
     }
 
-    fn stopped(&self, error: &openraft::errors::Fatal<TypeConfig>) -> ProposeError {
+    pub(crate) fn stopped(&self, error: &openraft::errors::Fatal<TypeConfig>) -> ProposeError {
         let disk = self.disk.borrow().clone();
         ProposeError::Fatal(disk.map_or_else(|| error.to_string(), |reason| reason.to_string()))
     }
@@ -297,6 +340,10 @@ impl Consensus {
     pub fn lease_is_valid(&self) -> bool {
         let metrics = self.metrics.borrow_watched();
         if !status::is_established(&metrics) || self.disk.borrow().is_some() {
+            return false;
+        }
+        let handed_over = self.handed_over.load(Ordering::SeqCst) >= metrics.current_term;
+        if handed_over || !status::has_vote(&metrics) {
             return false;
         }
         // Some of the lease is left for clocks that do not run equally fast.
@@ -328,12 +375,20 @@ impl Consensus {
 
     /// Answers a request of a peer's consensus.
     pub async fn handle(&self, request: &[u8]) -> Bytes {
-        let (answer, heard_leader) = self.receiver.handle(request).await;
+        let (answer, heard_leader) = match codec::decode::<Envelope>(request) {
+            Ok(Envelope { message: Message::Ask(question), .. }) => {
+                (self.reply(question).await.map_or_else(Answer::Refused, Answer::Told), false)
+            }
+            Ok(Envelope { to, message }) => self.receiver.handle(to, message).await,
+            Err(error) => (Answer::Refused(format!("the request cannot be read: {error}")), false),
+        };
         if heard_leader {
             let now = self.clock.now().since(Moment::default()).as_millis();
             self.heard.store(u64::try_from(now).unwrap_or(u64::MAX - 1).saturating_add(1), Ordering::Relaxed);
         }
-        answer
+        codec::encode(&answer)
+            .or_else(|error| codec::encode(&Answer::Refused(error.to_string())))
+            .unwrap_or_default()
     }
 
     /// Takes a snapshot soon, whether or not enough has been written since the last one.
@@ -368,9 +423,10 @@ impl Consensus {
     /// Stops taking part, and returns once everything is on disk and the files are closed.
     pub async fn shutdown(&self) {
         let running = self.running.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let Some(Running { follow, writer }) = running else {
+        let Some(Running { follow, log, writer }) = running else {
             return;
         };
+        drop(log);
         if let Err(error) = self.raft.shutdown().await {
             tracing::warn!(%error, "raft did not stop in an orderly way");
         }
@@ -394,8 +450,11 @@ impl Drop for Consensus {
 }
 
 /// Why an attempt did not succeed.
-enum Refusal {
+pub(crate) enum Refusal {
+    /// This server does not lead, or may not act as a leader yet.
     Forward(ForwardToLeader<TypeConfig>),
+    /// Something else has to end first.
+    Soon(String),
     Final(ProposeError),
 }
 
@@ -425,10 +484,20 @@ fn open_storage(storage: &Storage) -> Result<Opened, OpenError> {
     Ok((log, writer, snapshots))
 }
 
-/// Publishes who leads, and keeps what the cluster knows of this server up to date.
-async fn follow(raft: Raft, node: PeerInfo, publish: watch::Sender<Leadership>) {
+/// Publishes who leads, and keeps what the cluster knows of this server, and this one of the
+/// others, up to date.
+async fn follow(raft: Raft, node: PeerInfo, book: AddressBook, publish: watch::Sender<Leadership>) {
     let mut metrics = raft.metrics();
+    let mut membership = None;
     loop {
+        {
+            let current = &metrics.borrow_watched().membership_config;
+            if membership != *current.log_id() {
+                membership = *current.log_id();
+                let servers = current.membership().nodes();
+                book.replace(servers.map(|(id, info)| (*id, info.address)).collect());
+            }
+        }
         let (leadership, moved) = {
             let current = metrics.borrow_watched();
             let id = current.id;

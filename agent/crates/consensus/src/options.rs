@@ -54,12 +54,17 @@ impl Options {
         ELECTION * self.raft_multiplier.max(1) * 2
     }
 
+    /// How often a leader is heard.
+    pub(crate) fn heartbeat(&self) -> Duration {
+        HEARTBEAT * self.raft_multiplier.max(1)
+    }
+
     pub(crate) fn raft_config(&self) -> Config {
         let millis = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
         let multiplier = self.raft_multiplier.max(1);
         Config {
             cluster_name: "lictor".to_owned(),
-            heartbeat_interval: millis(HEARTBEAT * multiplier),
+            heartbeat_interval: millis(self.heartbeat()),
             election_timeout_min: millis(ELECTION * multiplier),
             election_timeout_max: millis(self.lease()),
             enable_pre_vote: Some(true),

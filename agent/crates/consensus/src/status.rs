@@ -1,6 +1,6 @@
 //! What Raft's metrics say, in the agent's words.
 
-use lictor_model::local::{RaftServer, RaftServers};
+use lictor_model::cluster::{RaftServer, RaftServers};
 
 use crate::types::{Metrics, PeerInfo, public_index};
 
@@ -48,6 +48,11 @@ pub(crate) fn is_established(metrics: &Metrics) -> bool {
 pub(crate) fn is_alone(metrics: &Metrics) -> bool {
     let mut voters = metrics.membership_config.voter_ids();
     voters.next() == Some(metrics.id) && voters.next().is_none()
+}
+
+/// Whether this server has a vote in its cluster. One that was removed may still lead for a moment.
+pub(crate) fn has_vote(metrics: &Metrics) -> bool {
+    metrics.membership_config.voter_ids().any(|id| id == metrics.id)
 }
 
 pub(crate) fn leader_of(metrics: &Metrics) -> Option<PeerInfo> {

@@ -2,9 +2,12 @@
 
 mod cluster;
 mod failing;
+mod formation;
+mod membership;
 mod power;
 mod single;
 mod suite;
+mod wires;
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -31,6 +34,11 @@ fn peer(number: u16) -> PeerInfo {
 
 fn options(number: u16) -> Options {
     Options { raft_multiplier: 2, ..Options::new(peer(number)) }
+}
+
+/// Which of the servers made by [`options`] this is.
+fn number_of(server: &Server) -> u16 {
+    server.consensus.node().address.port() - 8300
 }
 
 fn set(key: &str, value: &str) -> Command {

@@ -1,7 +1,7 @@
 //! A pool on its sockets: one task that owns both.
 
 use std::collections::{BTreeMap, HashMap};
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -143,6 +143,8 @@ pub(crate) struct Driver {
     /// Questions of this node's that are open.
     asked: JoinSet<(u64, Result<Bytes, String>)>,
     places: Arc<Semaphore>,
+    /// The address that the sockets are bound to.
+    source: IpAddr,
     /// Which revision of the members was published.
     revision: u64,
     kept: Kept,
@@ -169,6 +171,7 @@ impl Driver {
             writing: JoinSet::new(),
         };
         Self {
+            source: packets.local_addr().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |at| at.ip()),
             pool,
             packets,
             clock,
@@ -283,11 +286,11 @@ impl Driver {
                     }
                 }
                 Output::Ask { ticket, to, data } => {
-                    let places = Arc::clone(&self.places);
+                    let (places, source) = (Arc::clone(&self.places), self.source);
                     self.asked.spawn(async move {
                         // Nobody closes it.
                         let _place = places.acquire_owned().await;
-                        (ticket, streams::ask(to, data).await)
+                        (ticket, streams::ask(source, to, data).await)
                     });
                 }
                 Output::Answer { ticket, data } => {

@@ -143,6 +143,12 @@ impl Gossip {
         Arc::clone(&self.members.borrow())
     }
 
+    /// The same, to be told when it changes.
+    #[must_use]
+    pub fn watch_members(&self) -> watch::Receiver<Arc<[Member]>> {
+        self.members.clone()
+    }
+
     /// What happens to members, this node included. The first caller gets everything since the
     /// start, so its own join too; later ones get what happens from then on. Who reads too slowly
     /// is told how much it missed and should look at [`Gossip::members`] again.

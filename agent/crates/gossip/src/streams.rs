@@ -2,7 +2,7 @@
 //! before it.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -33,12 +33,12 @@ pub(crate) struct Incoming {
     pub(crate) answer: oneshot::Sender<Bytes>,
 }
 
-/// Asks somebody, and waits for the answer.
+/// Asks somebody from an address of this machine, and waits for the answer.
 ///
 /// # Errors
 /// Why there is none, in the words that operators know.
-pub(crate) async fn ask(to: SocketAddr, question: Bytes) -> Result<Bytes, String> {
-    let dialled = net::connect_tcp(to, CONNECT_LIMIT).await;
+pub(crate) async fn ask(source: IpAddr, to: SocketAddr, question: Bytes) -> Result<Bytes, String> {
+    let dialled = net::connect_tcp_from(source, to, CONNECT_LIMIT).await;
     let mut stream = dialled.map_err(|error| format!("dial tcp {to}: {}", in_known_words(&error, "connect: ")))?;
     let talk = async {
         write(&mut stream, &question).await?;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::http::{HeaderMap, Method, header};
 use bytes::Bytes;
+use lictor_model::cluster::{ServerAnswer, ServerOptions, ServerRequest};
 use lictor_model::command::{Command, Outcome, WriteOptions};
 use lictor_model::local::{LocalAnswer, LocalRequest};
 use lictor_model::query::{CacheControl, Consistency, Query, ReadOptions, Reply};
@@ -89,6 +90,19 @@ impl Call {
 
     pub(crate) async fn agent(&self, request: LocalRequest) -> Result<LocalAnswer, Failure> {
         Ok(self.api.backend.agent(request, self.params.token(&self.headers)).await?)
+    }
+
+    /// Asks or tells the servers something about themselves.
+    pub(crate) async fn about_servers(&self, request: ServerRequest) -> Result<ServerAnswer, Failure> {
+        let options = ServerOptions {
+            token: self.params.token(&self.headers),
+            datacenter: self.params.datacenter(),
+            stale: self.params.has("stale"),
+        };
+        match self.agent(LocalRequest::Servers { request, options }).await? {
+            LocalAnswer::Servers(answer) => Ok(answer),
+            _ => Err(Failure::mismatch()),
+        }
     }
 
     /// The body of an endpoint without a limit of its own.

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use axum::body::Body;
 use axum::http::{Method, Response, StatusCode};
+use lictor_model::cluster::{ServerAnswer, ServerRequest};
 use lictor_model::command::Command;
-use lictor_model::local::{LocalAnswer, LocalRequest};
 use lictor_model::operator::{AutopilotConfig, ServerHealth, ServersHealth, Usage};
 use lictor_model::query::{Answer, Query};
 use lictor_model::{RaftIndex, duration};
@@ -28,8 +28,8 @@ const AUTOPILOT_KEYS: [&str; 8] = [
 ];
 
 pub(crate) async fn raft_configuration(call: Call) -> Result<Response<Body>, Failure> {
-    match call.agent(LocalRequest::RaftConfiguration).await? {
-        LocalAnswer::RaftServers(servers) => respond::json(&call, &servers),
+    match call.about_servers(ServerRequest::RaftConfiguration).await? {
+        ServerAnswer::RaftServers(servers) => respond::json(&call, &servers),
         _ => Err(Failure::mismatch()),
     }
 }
@@ -46,7 +46,10 @@ pub(crate) async fn remove_peer(call: Call) -> Result<Response<Body>, Failure> {
         (Some(_), Some(_)) => return Err(Failure::bad_request("Must specify only one of ?id or ?address")),
         _ => {}
     }
-    crate::agent::done(&call, LocalRequest::RemoveRaftServer { id, address }).await
+    match call.about_servers(ServerRequest::RemovePeer { id, address }).await? {
+        ServerAnswer::Done => Ok(respond::done()),
+        _ => Err(Failure::mismatch()),
+    }
 }
 
 pub(crate) async fn autopilot(call: Call) -> Result<Response<Body>, Failure> {
@@ -101,8 +104,8 @@ pub(crate) async fn health(call: Call) -> Result<Response<Body>, Failure> {
 }
 
 async fn servers_health(call: &Call) -> Result<ServersHealth, Failure> {
-    match call.agent(LocalRequest::ServersHealth).await? {
-        LocalAnswer::ServersHealth(health) => Ok(health),
+    match call.about_servers(ServerRequest::Health).await? {
+        ServerAnswer::Health(health) => Ok(health),
         _ => Err(Failure::mismatch()),
     }
 }

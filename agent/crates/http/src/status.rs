@@ -2,15 +2,15 @@
 
 use axum::body::Body;
 use axum::http::Response;
-use lictor_model::local::{LocalAnswer, LocalRequest};
+use lictor_model::cluster::{ServerAnswer, ServerRequest};
 
 use crate::call::Call;
 use crate::failure::Failure;
 use crate::respond;
 
 pub(crate) async fn leader(call: Call) -> Result<Response<Body>, Failure> {
-    match call.agent(LocalRequest::Leader { datacenter: call.params.datacenter() }).await? {
-        LocalAnswer::Leader(leader) => {
+    match call.about_servers(ServerRequest::Leader).await? {
+        ServerAnswer::Leader(leader) => {
             let address = leader.map(|address| address.to_string()).unwrap_or_default();
             respond::json(&call, &address)
         }
@@ -19,8 +19,8 @@ pub(crate) async fn leader(call: Call) -> Result<Response<Body>, Failure> {
 }
 
 pub(crate) async fn peers(call: Call) -> Result<Response<Body>, Failure> {
-    match call.agent(LocalRequest::Peers { datacenter: call.params.datacenter() }).await? {
-        LocalAnswer::Peers(peers) => respond::json(&call, &peers),
+    match call.about_servers(ServerRequest::Peers).await? {
+        ServerAnswer::Peers(peers) => respond::json(&call, &peers),
         _ => Err(Failure::mismatch()),
     }
 }

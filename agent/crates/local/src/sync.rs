@@ -176,6 +176,7 @@ impl LocalState {
             service: draft.service,
             checks: draft.checks,
             skip_node_update: !draft.updates_node,
+            keep_node_details: false,
         };
         Some(Step {
             command: Command::Register(Box::new(registration)),

@@ -84,6 +84,8 @@ pub struct Registration {
     pub checks: Vec<Arc<Check>>,
     /// Leave an existing node's own fields alone.
     pub skip_node_update: bool,
+    /// Of an existing node change nothing but its id and its address.
+    pub keep_node_details: bool,
 }
 
 /// What to remove: the check if one is named, else the service if one is named, else the node.

@@ -9,6 +9,7 @@
 //! used in the Raft log, so a field that is added must have a default.
 
 pub mod check;
+pub mod cluster;
 pub mod command;
 pub mod coordinate;
 pub mod definition;

@@ -1,7 +1,6 @@
 //! Requests to this very agent, and what it answers from its own knowledge.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,10 +8,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::check::{Check, Status};
+use crate::cluster::{ServerAnswer, ServerOptions, ServerRequest};
 use crate::definition::{CheckDefinition, ServiceDefinition};
 use crate::filter::Filter;
 use crate::ids::{CheckId, Datacenter, ServiceId, ServiceName};
-use crate::operator::ServersHealth;
 use crate::probe::ProbeFacts;
 use crate::service::Service;
 
@@ -108,26 +107,12 @@ pub enum LocalRequest {
     Reload,
     /// Leave the cluster and stop → [`LocalAnswer::Done`].
     Leave,
-    /// The current leader's RPC address → [`LocalAnswer::Leader`].
-    Leader {
-        /// In which datacenter; the agent's own if absent.
-        datacenter: Option<Datacenter>,
-    },
-    /// The RPC addresses of all Raft peers → [`LocalAnswer::Peers`].
-    Peers {
-        /// In which datacenter; the agent's own if absent.
-        datacenter: Option<Datacenter>,
-    },
-    /// The Raft configuration → [`LocalAnswer::RaftServers`].
-    RaftConfiguration,
-    /// How the servers are → [`LocalAnswer::ServersHealth`].
-    ServersHealth,
-    /// Take a server out of the Raft configuration → [`LocalAnswer::Done`].
-    RemoveRaftServer {
-        /// By its id, or else by its address.
-        id: Option<String>,
-        /// Its address, host and port.
-        address: Option<String>,
+    /// Something about the servers, which one of them answers → [`LocalAnswer::Servers`].
+    Servers {
+        /// What.
+        request: ServerRequest,
+        /// How.
+        options: ServerOptions,
     },
     /// The datacenters known → [`LocalAnswer::Datacenters`].
     Datacenters,
@@ -164,14 +149,8 @@ pub enum LocalAnswer {
     Checks(BTreeMap<CheckId, LocalCheck>),
     /// How each of the services is.
     Health(Vec<ServiceHealth>),
-    /// The leader's RPC address, if one is known.
-    Leader(Option<SocketAddr>),
-    /// RPC addresses of all peers.
-    Peers(Vec<SocketAddr>),
-    /// The Raft configuration.
-    RaftServers(RaftServers),
-    /// How the servers are.
-    ServersHealth(ServersHealth),
+    /// What servers answer about themselves.
+    Servers(ServerAnswer),
     /// Datacenters, nearest first.
     Datacenters(Vec<Datacenter>),
 }
@@ -307,35 +286,4 @@ impl TryFrom<u8> for MemberStatus {
             _ => Err(format!("{number} is no member status")),
         }
     }
-}
-
-/// The servers that Raft counts.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "PascalCase")]
-pub struct RaftServers {
-    /// All of them.
-    pub servers: Vec<RaftServer>,
-    /// The log index of this configuration.
-    pub index: u64,
-}
-
-/// A server that Raft counts.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "PascalCase")]
-pub struct RaftServer {
-    /// Its node id.
-    #[serde(rename = "ID")]
-    pub id: String,
-    /// Its node name.
-    pub node: String,
-    /// Its RPC address.
-    pub address: String,
-    /// Whether it leads.
-    pub leader: bool,
-    /// The Raft protocol it speaks.
-    pub protocol_version: String,
-    /// Whether its vote counts.
-    pub voter: bool,
-    /// How far it has come.
-    pub last_index: u64,
 }

@@ -1,107 +1,31 @@
-//! How agents speak to one another: the transport that carries requests between them.
+//! How agents speak to one another: connections between them, and the requests these carry.
 //!
 //! Who needs a peer takes a [`Transport`] and never a socket, so that a test can put a whole
 //! cluster into one process. A call goes over a [`Lane`], so that a bulk transfer cannot delay a
-//! heartbeat; it carries opaque bytes, whose first byte is the format its two ends agree on, and
-//! it always has a time limit.
+//! heartbeat; it carries opaque bytes and always has a time limit. [`Network`] is the transport
+//! over TCP, [`serve`] its other end, where a [`Handler`] answers.
 //!
-//! This room must never look into what it carries, and must never retry: only the caller knows
-//! whether a request may be repeated. Start with [`Transport`]; [`Alone`] is the one of an agent
-//! that has no peers.
+//! On top of that, [`message`] is what agents ask servers, and [`Remote`] asks whichever server can
+//! be reached, which is how an agent without a state of its own reads and writes.
+//!
+//! The transport must never look into what it carries, and must never retry: only the caller knows
+//! whether a request may be repeated. [`Remote`] repeats what certainly was not carried out, and
+//! reads.
 
-use std::net::SocketAddr;
-use std::time::Duration;
+mod connection;
+mod frame;
+mod listener;
+pub mod message;
+mod network;
+mod remote;
+mod servers;
+mod transport;
 
-use async_trait::async_trait;
-use bytes::Bytes;
+pub use listener::{Handler, serve};
+pub use network::Network;
+pub use remote::{Remote, Settings as RemoteSettings, forward};
+pub use servers::Servers;
+pub use transport::{Alone, CallError, Lane, MAX_MESSAGE, PROTOCOL_VERSION, Transport};
 
-/// The version of the protocol between agents that this build speaks.
-pub const PROTOCOL_VERSION: u8 = 1;
-
-/// The largest request or answer that a transport carries, in bytes.
-pub const MAX_MESSAGE: usize = 8 * 1024 * 1024;
-
-/// One of the connections to a peer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Lane {
-    /// Raft's own traffic: small, and first in line.
-    Consensus,
-    /// Reads and writes that are answered by another server.
-    Queries,
-    /// Snapshots and streams.
-    Bulk,
-}
-
-/// Carries requests to peers.
-#[async_trait]
-pub trait Transport: Send + Sync + 'static {
-    /// Sends a request and waits for its answer, at most for `limit`.
-    ///
-    /// # Errors
-    /// [`CallError::Unreachable`] says that the peer did not get the request; after any other
-    /// failure it may have acted on it.
-    async fn call(
-        &self,
-        peer: SocketAddr,
-        lane: Lane,
-        request: Bytes,
-        limit: Duration,
-    ) -> Result<Bytes, CallError>;
-}
-
-/// Why a call has no answer.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum CallError {
-    /// The peer did not get the request.
-    #[error("cannot reach {peer}: {reason}")]
-    Unreachable {
-        /// Whom the call was for.
-        peer: SocketAddr,
-        /// Why not.
-        reason: String,
-    },
-    /// There was no answer in time; whether the peer acted on the request is unknown.
-    #[error("{peer} did not answer within {limit:?}")]
-    TimedOut {
-        /// Whom the call was for.
-        peer: SocketAddr,
-        /// How long the call waited.
-        limit: Duration,
-    },
-    /// The connection broke; whether the peer acted on the request is unknown.
-    #[error("the connection to {peer} broke: {reason}")]
-    Broken {
-        /// Whom the call was for.
-        peer: SocketAddr,
-        /// What was seen of it.
-        reason: String,
-    },
-    /// The request or its answer is larger than [`MAX_MESSAGE`].
-    #[error("a message of {size} bytes to or from {peer} is larger than {MAX_MESSAGE} bytes")]
-    TooLarge {
-        /// Whom the call was for.
-        peer: SocketAddr,
-        /// Its size in bytes.
-        size: usize,
-    },
-}
-
-/// The transport of an agent without peers: nobody is reachable.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Alone;
-
-#[async_trait]
-impl Transport for Alone {
-    async fn call(
-        &self,
-        peer: SocketAddr,
-        _lane: Lane,
-        _request: Bytes,
-        _limit: Duration,
-    ) -> Result<Bytes, CallError> {
-        Err(CallError::Unreachable {
-            peer,
-            reason: "this agent was started without a connection to other agents".to_owned(),
-        })
-    }
-}
+#[cfg(test)]
+mod tests;

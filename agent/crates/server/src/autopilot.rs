@@ -1,8 +1,9 @@
 //! How the servers are, for operators.
 
 use lictor_consensus::Status;
+use lictor_model::cluster::{RaftServer, RaftServers};
 use lictor_model::duration::GoDuration;
-use lictor_model::local::{Member, MemberStatus, RaftServer, RaftServers};
+use lictor_model::local::{Member, MemberStatus};
 use lictor_model::operator::{AutopilotConfig, ServerHealth, ServersHealth};
 use lictor_sys::clock;
 

@@ -2,12 +2,15 @@
 //!
 //! A member that is alive is in the catalog and passes `serfHealth`; one that failed is critical;
 //! one that left is gone. [`plan`] compares; whatever is right already costs no write.
+//!
+//! A node that was a member once and that the pool does not know at all may still come: servers
+//! that were all started anew have not met their clients yet. So it is given some time before it
+//! counts as failed, and more before it is removed ([`Absences`]).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use lictor_gossip::Gossip;
 use lictor_model::check::{Check, SERF_HEALTH, Status};
 use lictor_model::command::{Command, Deregistration, Outcome, Registration};
 use lictor_model::ids::fold;
@@ -15,38 +18,43 @@ use lictor_model::local::{Member, MemberStatus};
 use lictor_model::service::Service;
 use lictor_model::{CheckId, NodeName, RaftIndex};
 use lictor_store::Snapshot;
-use lictor_sys::clock::Clock;
-use tokio::sync::broadcast::error::RecvError;
+use lictor_sys::clock::{Clock, Moment};
 use tokio_util::sync::CancellationToken;
 
 use crate::{Observer, Server};
 
 /// How often everything is compared, beside every time a member changes.
 const RECONCILE_EVERY: Duration = Duration::from_secs(60);
+/// The same while nodes are absent that the pool does not know.
+const LOOK_FOR_ABSENT_EVERY: Duration = Duration::from_secs(10);
+/// After how long such a node counts as failed, and after how long it is removed.
+const FAIL_AFTER: Duration = Duration::from_secs(30);
+const REMOVE_AFTER: Duration = Duration::from_secs(600);
+/// What `serfHealth` says.
+const ALIVE: &str = "Agent alive and reachable";
+const FAILED: &str = "Agent not live or unreachable";
 /// How long to wait after a write that failed.
 const RETRY_AFTER: Duration = Duration::from_millis(500);
 /// The name and identifier of the service that servers are.
 const SERVER_SERVICE: &str = "consul";
 
+/// Nodes of the catalog that the pool does not know, by name, and since when that is seen.
+#[derive(Debug, Default)]
+pub struct Absences(HashMap<Arc<str>, Moment>);
+
 /// The writes that bring the catalog in step with the members.
 #[must_use]
-pub fn plan(members: &[Member], snapshot: &Snapshot) -> Vec<Command> {
+pub fn plan(members: &[Member], snapshot: &Snapshot, absences: &mut Absences, now: Moment) -> Vec<Command> {
     let mut commands: Vec<Command> =
         members.iter().filter_map(|member| for_member(member, snapshot)).collect();
-    commands.extend(strays(members, snapshot));
+    commands.extend(strays(members, snapshot, absences, now));
     commands
 }
 
 fn for_member(member: &Member, snapshot: &Snapshot) -> Option<Command> {
     match member.status {
-        MemberStatus::Alive => {
-            let alive = ("Agent alive and reachable", Status::Passing);
-            registration(member, snapshot, alive)
-        }
-        MemberStatus::Failed => {
-            let failed = ("Agent not live or unreachable", Status::Critical);
-            registration(member, snapshot, failed)
-        }
+        MemberStatus::Alive => registration(member, snapshot, (ALIVE, Status::Passing)),
+        MemberStatus::Failed => registration(member, snapshot, (FAILED, Status::Critical)),
         MemberStatus::Leaving | MemberStatus::Left => {
             snapshot.node(&member.name).map(|node| removal(node.name.clone()))
         }
@@ -71,27 +79,28 @@ fn registration(member: &Member, snapshot: &Snapshot, (output, status): (&str, S
     if node_is_right && service_is_right && check_is_right {
         return None;
     }
-    let check = Check {
+    Some(Command::Register(Box::new(Registration {
+        id: id.into(),
+        node: member.name.as_str().into(),
+        address: member.addr.clone(),
+        service: service.map(Arc::new),
+        checks: vec![Arc::new(serf_health(output, status))],
+        // A node that is not there yet may be by the time this is applied, brought by its agent
+        // with more than the pool knows of it.
+        skip_node_update: node_is_right || node.is_none(),
+        keep_node_details: true,
+        ..Registration::default()
+    })))
+}
+
+fn serf_health(output: &str, status: Status) -> Check {
+    Check {
         id: CheckId::from(SERF_HEALTH),
         name: "Serf Health Status".to_owned(),
         status,
         output: output.to_owned(),
         ..Check::default()
-    };
-    Some(Command::Register(Box::new(Registration {
-        id: id.into(),
-        node: member.name.as_str().into(),
-        address: member.addr.clone(),
-        // What the agent itself has registered of its node stays.
-        tagged_addresses: node.map(|node| node.tagged_addresses.clone()).unwrap_or_default(),
-        node_meta: node.map(|node| node.meta.clone()).unwrap_or_default(),
-        service: service.map(Arc::new),
-        checks: vec![Arc::new(check)],
-        // A node that is not there yet may be by the time this is applied, brought by its agent
-        // with more than the pool knows of it.
-        skip_node_update: node_is_right || node.is_none(),
-        ..Registration::default()
-    })))
+    }
 }
 
 /// The service that a member is, if it is a server.
@@ -124,14 +133,32 @@ fn server_service(member: &Member) -> Option<Service> {
     })
 }
 
-/// Nodes that were members once, as `serfHealth` tells, and are none any more.
-fn strays<'a>(members: &'a [Member], snapshot: &'a Snapshot) -> impl Iterator<Item = Command> + 'a {
-    snapshot.nodes().filter_map(move |node| {
+/// What becomes of nodes that were members once, as `serfHealth` tells, and are none any more.
+fn strays(members: &[Member], snapshot: &Snapshot, absences: &mut Absences, now: Moment) -> Vec<Command> {
+    let members: HashSet<Arc<str>> = members.iter().map(|member| fold(&member.name)).collect();
+    let mut commands = Vec::new();
+    let mut absent = HashMap::new();
+    for node in snapshot.nodes() {
         let name = fold(node.name.as_str());
-        let is_member = members.iter().any(|member| fold(&member.name) == name);
-        let was_member = snapshot.checks_of(&name).any(|check| check.id.as_str() == SERF_HEALTH);
-        (was_member && !is_member).then(|| removal(node.name.clone()))
-    })
+        let check = snapshot.checks_of(&name).find(|check| check.id.as_str() == SERF_HEALTH);
+        let Some(check) = check.filter(|_| !members.contains(&name)) else { continue };
+        let since = absences.0.get(&name).copied().unwrap_or(now);
+        let absence = now.since(since);
+        if absence >= REMOVE_AFTER {
+            commands.push(removal(node.name.clone()));
+        } else if absence >= FAIL_AFTER && check.status != Status::Critical {
+            commands.push(Command::Register(Box::new(Registration {
+                node: node.name.clone(),
+                address: node.address.clone(),
+                checks: vec![Arc::new(serf_health(FAILED, Status::Critical))],
+                skip_node_update: true,
+                ..Registration::default()
+            })));
+        }
+        absent.insert(name, since);
+    }
+    absences.0 = absent;
+    commands
 }
 
 fn removal(node: NodeName) -> Command {
@@ -141,44 +168,49 @@ fn removal(node: NodeName) -> Command {
 /// Does the duties whenever this server leads, until `stop` is cancelled.
 pub async fn run(
     server: Arc<Server>,
-    gossip: Arc<Gossip>,
     clock: Arc<dyn Clock>,
     observer: Arc<dyn Observer>,
     stop: CancellationToken,
 ) {
     let mut leadership = server.consensus.subscribe_leadership();
-    let mut changes = gossip.events();
+    let mut changes = server.gossip.watch_members();
+    let mut absences = Absences::default();
     loop {
+        changes.mark_unchanged();
         let established = leadership.borrow_and_update().established;
         server.note_leading(established, clock.unix_millis());
         let wait = if established {
             let start = clock.now();
-            let done = reconcile(&server, &gossip).await;
+            let done = reconcile(&server, &mut absences, start).await;
             observer.reconciled(clock.now().since(start));
             server.mark_registered(done || server.is_registered.load(std::sync::atomic::Ordering::Acquire));
-            if done { RECONCILE_EVERY } else { RETRY_AFTER }
+            match (done, absences.0.is_empty()) {
+                (true, true) => RECONCILE_EVERY,
+                (true, false) => LOOK_FOR_ABSENT_EVERY,
+                (false, _) => RETRY_AFTER,
+            }
         } else {
+            absences = Absences::default();
             server.mark_registered(false);
             RECONCILE_EVERY
         };
         tokio::select! {
             () = stop.cancelled() => return,
             changed = leadership.changed() => if changed.is_err() { return },
-            // Missed events do not matter: everything is compared.
-            event = changes.recv() => if matches!(event, Err(RecvError::Closed)) { return },
+            changed = changes.changed() => if changed.is_err() { return },
             () = tokio::time::sleep(wait) => {}
         }
     }
 }
 
-async fn reconcile(server: &Server, gossip: &Gossip) -> bool {
+async fn reconcile(server: &Server, absences: &mut Absences, now: Moment) -> bool {
     let mut done = true;
     let snapshot = server.store.snapshot();
     let first_config = snapshot.autopilot().is_none().then(|| Command::SetAutopilot {
         config: Box::new(server.settings.autopilot.clone()),
         cas: Some(RaftIndex::default()),
     });
-    for command in plan(&gossip.members(), &snapshot).into_iter().chain(first_config) {
+    for command in plan(&server.gossip.members(), &snapshot, absences, now).into_iter().chain(first_config) {
         match server.write_own(command).await {
             Ok(Outcome::Refused(error)) | Err(error) => {
                 tracing::warn!(%error, "failed to reconcile a member with the catalog");

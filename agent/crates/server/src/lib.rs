@@ -2,7 +2,8 @@
 //! step with the gossip pool.
 //!
 //! [`Server::read`] owns the blocking-query loop and [`Server::write`] the way of a command into
-//! the log; both authorize and validate here, since the agent that forwarded a request is not
+//! the log; what only the leader can do goes there ([`mod@place`]), and what other agents ask comes
+//! in through [`lictor_rpc::Handler`] ([`mod@peers`]). Reads and writes authorize and validate here, since the agent that forwarded a request is not
 //! trusted to have done so. [`duties`] are what a leader does unasked: [`duties::plan`] says what
 //! the catalog lacks of the members, [`duties::run`] writes it. [`sessions`] ends what was not
 //! renewed in time.
@@ -10,9 +11,13 @@
 //! Nothing here knows HTTP or DNS, and nothing but the store decides what a command does.
 
 mod autopilot;
+pub mod bootstrap;
 pub mod duties;
+mod peers;
+mod place;
 mod prepare;
 mod read;
+mod servers;
 pub mod sessions;
 mod timers;
 mod transaction;
@@ -25,9 +30,11 @@ use std::time::Duration;
 
 use lictor_acl::Resolver;
 use lictor_consensus::Consensus;
-use lictor_model::local::RaftServers;
+use lictor_gossip::Gossip;
+use lictor_model::cluster::RaftServers;
 use lictor_model::operator::AutopilotConfig;
 use lictor_model::{Datacenter, Error, Result};
+use lictor_rpc::Transport;
 use lictor_store::Store;
 use tokio_util::sync::CancellationToken;
 
@@ -63,6 +70,8 @@ pub struct Server {
     settings: Settings,
     consensus: Arc<Consensus>,
     store: Arc<Store>,
+    gossip: Arc<Gossip>,
+    transport: Arc<dyn Transport>,
     resolver: Resolver,
     /// Whether this server, while leading, has put itself into the catalog. Until then it does
     /// not call itself leader: who sees a leader expects to see its node too.
@@ -81,12 +90,16 @@ impl Server {
         settings: Settings,
         consensus: Arc<Consensus>,
         store: Arc<Store>,
+        gossip: Arc<Gossip>,
+        transport: Arc<dyn Transport>,
         stop: CancellationToken,
     ) -> Self {
         Self {
             settings,
             consensus,
             store,
+            gossip,
+            transport,
             resolver: Resolver::default(),
             is_registered: AtomicBool::new(false),
             leading_since: AtomicU64::new(0),
@@ -155,20 +168,5 @@ impl Server {
 
     fn timers(&self) -> MutexGuard<'_, Option<Timers>> {
         self.timers.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Waits until this server leads and knows all that was acknowledged, for as long as a
-    /// request may be held.
-    async fn until_established(&self) -> Result<()> {
-        let mut leadership = self.consensus.subscribe_leadership();
-        let established = leadership.wait_for(|leadership| leadership.established);
-        tokio::select! {
-            () = self.stop.cancelled() => Err(Error::stopping()),
-            waited = tokio::time::timeout(self.settings.hold_timeout, established) => match waited {
-                Ok(Ok(_)) => Ok(()),
-                Ok(Err(_)) => Err(Error::stopping()),
-                Err(_) => Err(Error::no_leader()),
-            },
-        }
     }
 }

@@ -1,69 +1,101 @@
 //! Reads, and the loop of those that wait.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
+use lictor_consensus::ProposeError;
 use lictor_model::query::{Answer, Consistency, Meta, Query, ReadOptions, Reply};
 use lictor_model::{Error, Result};
+use lictor_rpc::message::{self as rpc, Request};
 use lictor_store::{Evaluation, eval};
 
+use crate::place::{Attempt, Came, Place, mismatch};
 use crate::{Server, transaction};
 
 /// Waits of many readers that started together end within this part of their wait of each other.
 const JITTER_FRACTION: u32 = 16;
 
 impl Server {
-    /// Answers a question; a blocking one once its answer's index has passed the given one.
+    /// Answers a question, here or through the leader; a blocking one once its answer's index has
+    /// passed the given one.
     ///
     /// # Errors
     /// [`NoLeader`](lictor_model::Code::NoLeader) where the consistency asked for needs one and
     /// none is there in time, and what the evaluation refuses.
-    pub async fn read(&self, mut query: Query, options: ReadOptions) -> Result<Reply> {
+    pub async fn read(&self, query: Query, options: ReadOptions) -> Result<Reply> {
         self.check_datacenter(options.datacenter.as_ref())?;
-        let authorizer = self.resolver.resolve(&options.token);
-        if let Query::Transaction(operations) = &mut query
-            && let Some(malformed) = transaction::prepare(operations, &authorizer, &self.settings.datacenter)
+        // The common case, without the apparatus of the others.
+        if self.place_for(options.consistency) == Place::Here
+            && let Attempt::Done(reply) = self.read_here(&query, &options).await?
         {
-            return Ok(Reply { meta: Meta::default(), answer: Arc::new(Answer::Transaction(malformed)) });
+            return Ok(reply);
         }
-        self.may_answer(options.consistency).await?;
+        match self.carry_out(Came::Directly, Request::Read { query, options }).await? {
+            rpc::Answer::Reply(reply) => Ok(reply),
+            _ => Err(mismatch()),
+        }
+    }
+
+    /// Answers a question from this server's own state, if it may.
+    pub(crate) async fn read_here(&self, query: &Query, options: &ReadOptions) -> Result<Attempt<Reply>> {
+        let authorizer = self.resolver.resolve(&options.token);
+        let prepared = match query {
+            Query::Transaction(operations) => {
+                let mut operations = operations.clone();
+                if let Some(malformed) =
+                    transaction::prepare(&mut operations, &authorizer, &self.settings.datacenter)
+                {
+                    let answer = Arc::new(Answer::Transaction(malformed));
+                    return Ok(Attempt::Done(Reply { meta: Meta::default(), answer }));
+                }
+                Cow::Owned(Query::Transaction(operations))
+            }
+            query => Cow::Borrowed(query),
+        };
+        let query = prepared.as_ref();
+        if !self.may_answer(options.consistency).await? {
+            return Ok(Attempt::Elsewhere);
+        }
         let mut snapshot = self.store.snapshot();
-        let mut evaluation = eval(&snapshot, &query, &authorizer)?;
+        let mut evaluation = eval(&snapshot, query, &authorizer)?;
         if !options.is_blocking() || evaluation.index > options.min_index {
-            return Ok(self.reply(evaluation, options.consistency));
+            return Ok(Attempt::Done(self.reply(evaluation, options.consistency)));
         }
-        let mut deadline = std::pin::pin!(tokio::time::sleep(self.wait_of(&options)));
+        let mut deadline = std::pin::pin!(tokio::time::sleep(self.wait_of(options)));
         loop {
             let waiting = self.store.watchers().register(evaluation.watches.clone());
             let newest = self.store.snapshot();
             if Arc::ptr_eq(&newest, &snapshot) {
                 tokio::select! {
                     () = waiting.changed() => {}
-                    () = &mut deadline => return Ok(self.reply(evaluation, options.consistency)),
+                    () = &mut deadline => return Ok(Attempt::Done(self.reply(evaluation, options.consistency))),
                     () = self.stop.cancelled() => return Err(Error::stopping()),
                 }
             }
             snapshot = self.store.snapshot();
-            evaluation = eval(&snapshot, &query, &authorizer)?;
+            evaluation = eval(&snapshot, query, &authorizer)?;
             if evaluation.index > options.min_index {
-                self.may_answer(options.consistency).await?;
-                return Ok(self.reply(evaluation, options.consistency));
+                if !self.may_answer(options.consistency).await? {
+                    return Ok(Attempt::Elsewhere);
+                }
+                return Ok(Attempt::Done(self.reply(evaluation, options.consistency)));
             }
         }
     }
 
-    /// Makes sure that this server may answer with this consistency now.
-    async fn may_answer(&self, consistency: Consistency) -> Result<()> {
-        match consistency {
-            Consistency::Stale => Ok(()),
-            Consistency::Default if self.consensus.lease_is_valid() => Ok(()),
-            Consistency::Default => self.until_established().await,
-            Consistency::Consistent => {
-                if !self.consensus.lease_is_valid() {
-                    self.until_established().await?;
-                }
-                self.consensus.linearize().await.map(drop).map_err(Error::from)
-            }
+    /// Whether this server may answer with this consistency now.
+    async fn may_answer(&self, consistency: Consistency) -> Result<bool> {
+        if self.place_for(consistency) != Place::Here {
+            return Ok(false);
+        }
+        if consistency != Consistency::Consistent {
+            return Ok(true);
+        }
+        match self.consensus.linearize().await {
+            Ok(_) => Ok(true),
+            Err(ProposeError::NotLeader { .. } | ProposeError::Unavailable { .. }) => Ok(false),
+            Err(error) => Err(error.into()),
         }
     }
 

@@ -9,6 +9,7 @@ use lictor_store::{Watch, WatchSet};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::place::Attempt;
 use crate::timers::Timers;
 use crate::{Observer, Server};
 
@@ -19,14 +20,14 @@ const RETRY_AFTER: Duration = Duration::from_millis(500);
 
 impl Server {
     /// Starts a session's time to live anew.
-    pub(crate) fn renew(&self, id: &SessionId) -> Result<Outcome> {
+    pub(crate) fn renew(&self, id: &SessionId) -> Result<Attempt<Outcome>> {
         let session = self.store.snapshot().session(id).cloned();
         let session = session.ok_or_else(|| Error::not_found(format!("Session id '{id}' not found")))?;
         match self.timers().as_mut() {
             Some(timers) => timers.renew(&session, Instant::now()),
-            None => return Err(Error::no_leader()),
+            None => return Ok(Attempt::Elsewhere),
         }
-        Ok(Outcome::Session(session))
+        Ok(Attempt::Done(Outcome::Session(session)))
     }
 }
 

@@ -4,11 +4,14 @@ use lictor_acl::{Authorizer, Resource};
 use lictor_consensus::ProposeError;
 use lictor_model::command::{Command, Outcome, WriteOptions};
 use lictor_model::{Error, Result, SessionId};
+use lictor_rpc::message::{Answer, Request};
 
+use crate::place::{Attempt, Came, mismatch};
 use crate::{Server, prepare, transaction};
 
 impl Server {
-    /// Carries out a command: validated, agreed on, on disk and applied when this returns.
+    /// Carries out a command, here or through the leader: validated, agreed on, on disk and applied
+    /// when this returns.
     ///
     /// # Errors
     /// [`NoLeader`](lictor_model::Code::NoLeader) if nobody can take it,
@@ -16,21 +19,29 @@ impl Server {
     /// wrong with the command itself.
     pub async fn write(&self, command: Command, options: WriteOptions) -> Result<Outcome> {
         self.check_datacenter(options.datacenter.as_ref())?;
-        let authorizer = self.resolver.resolve(&options.token);
-        self.write_as(&authorizer, command).await
+        match self.carry_out(Came::Directly, Request::Write { command, options }).await? {
+            Answer::Outcome(outcome) => Ok(outcome),
+            _ => Err(mismatch()),
+        }
     }
 
-    /// The same for what this server does unasked, on nobody's behalf.
+    /// Carries out what this server does unasked while it leads, on nobody's behalf.
     pub(crate) async fn write_own(&self, command: Command) -> Result<Outcome> {
-        self.write_as(&Authorizer::agent(), command).await
+        match self.write_here(&Authorizer::agent(), command).await? {
+            Attempt::Done(outcome) => Ok(outcome),
+            Attempt::Elsewhere => Err(Error::no_leader()),
+        }
     }
 
-    async fn write_as(&self, authorizer: &Authorizer, mut command: Command) -> Result<Outcome> {
+    pub(crate) async fn write_here(
+        &self,
+        authorizer: &Authorizer,
+        mut command: Command,
+    ) -> Result<Attempt<Outcome>> {
         prepare::prepare(&mut command, authorizer, &self.settings)?;
         match &mut command {
             Command::EndSessions(ids) => self.may_end(ids, authorizer)?,
             Command::RenewSession(id) => {
-                self.until_established().await?;
                 self.may_end(std::slice::from_ref(id), authorizer)?;
                 return self.renew(id);
             }
@@ -38,18 +49,17 @@ impl Server {
                 if let Some(malformed) =
                     transaction::prepare(operations, authorizer, &self.settings.datacenter)
                 {
-                    return Ok(Outcome::Transaction(malformed));
+                    return Ok(Attempt::Done(Outcome::Transaction(malformed)));
                 }
             }
             _ => {}
         }
-        // What is refused for want of a leader was not proposed, so it may be tried again.
-        match self.consensus.propose(command.clone()).await {
-            Err(ProposeError::NotLeader { .. }) => self.until_established().await?,
-            result => return result.map(|(_, outcome)| outcome).map_err(Error::from),
+        match self.consensus.propose(command).await {
+            Ok((_, outcome)) => Ok(Attempt::Done(outcome)),
+            // Neither was proposed, so it may be tried again, and elsewhere.
+            Err(ProposeError::NotLeader { .. } | ProposeError::Unavailable { .. }) => Ok(Attempt::Elsewhere),
+            Err(error) => Err(error.into()),
         }
-        let result = self.consensus.propose(command).await;
-        result.map(|(_, outcome)| outcome).map_err(Error::from)
     }
 
     /// Whether the caller has a say over these sessions, as far as there are such.

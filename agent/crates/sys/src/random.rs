@@ -21,3 +21,9 @@ pub fn jitter(range: Duration) -> Duration {
 pub fn secret() -> [u8; 32] {
     rand::rng().random()
 }
+
+/// One of `0..count`, each as likely as the other; 0 if there is none.
+#[must_use]
+pub fn below(count: usize) -> usize {
+    rand::rng().random_range(0..count.max(1))
+}

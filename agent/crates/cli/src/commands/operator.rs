@@ -3,8 +3,8 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
+use lictor_model::cluster::RaftServers;
 use lictor_model::duration::{self, GoDuration};
-use lictor_model::local::RaftServers;
 use lictor_model::operator::ServersHealth;
 use serde_json::Value;
 

@@ -414,7 +414,7 @@ const PERFORMANCE: &[Key] = &[
     warns("grpc_keepalive_timeout", Text),
     warns("leave_drain_time", Text),
     works("raft_multiplier", Whole),
-    warns("rpc_hold_timeout", Text),
+    works("rpc_hold_timeout", Text),
 ];
 
 const PORTS: &[Key] = &[

@@ -13,6 +13,7 @@ use redb::backends::InMemoryBackend;
 use redb::{Database, Durability, ReadableDatabase, ReadableTable, TableDefinition, WriteTransaction};
 
 use crate::codec;
+use crate::formation::Nomination;
 use crate::log::tail::Found;
 use crate::types::{Entry, LogId, Vote};
 
@@ -21,6 +22,7 @@ const FACTS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("facts");
 
 const RAFT_ID: &str = "raft_id";
 const VOTE: &str = "vote";
+const NOMINATION: &str = "nomination";
 const COMMITTED: &str = "committed";
 const PURGED: &str = "purged";
 
@@ -74,6 +76,7 @@ impl Disk {
             };
             found.purged = fact(PURGED)?.map(|bytes| codec::decode(&bytes)).transpose()?;
             found.committed = fact(COMMITTED)?.map(|bytes| codec::decode(&bytes)).transpose()?.flatten();
+            found.nomination = fact(NOMINATION)?.map(|bytes| codec::decode(&bytes)).transpose()?;
             found.vote = fact(VOTE)?.map(|bytes| codec::decode(&bytes)).transpose()?;
             match fact(RAFT_ID)? {
                 Some(bytes) => raft_id = codec::decode(&bytes)?,
@@ -147,6 +150,10 @@ impl Change<'_> {
 
     pub(crate) fn vote(&self, vote: &Vote) -> io::Result<()> {
         self.put(VOTE, &codec::encode(vote)?)
+    }
+
+    pub(crate) fn nomination(&self, nomination: &Nomination) -> io::Result<()> {
+        self.put(NOMINATION, &codec::encode(nomination)?)
     }
 
     pub(crate) fn committed(&self, committed: Option<LogId>) -> io::Result<()> {

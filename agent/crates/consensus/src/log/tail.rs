@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use openraft::entry::RaftEntry;
 
+use crate::formation::Nomination;
 use crate::types::{Entry, LogId, Vote};
 
 const MAX_ENTRIES: usize = 2048;
@@ -19,6 +20,7 @@ pub(crate) struct Found {
     pub(crate) purged: Option<LogId>,
     pub(crate) committed: Option<LogId>,
     pub(crate) vote: Option<Vote>,
+    pub(crate) nomination: Option<Nomination>,
 }
 
 /// See the module's documentation.
@@ -33,6 +35,7 @@ pub(crate) struct Tail {
     pub(crate) purged: Option<LogId>,
     pub(crate) committed: Option<LogId>,
     pub(crate) vote: Option<Vote>,
+    pub(crate) nomination: Option<Nomination>,
 }
 
 impl Tail {
@@ -47,6 +50,7 @@ impl Tail {
             purged: found.purged,
             committed: found.committed,
             vote: found.vote,
+            nomination: found.nomination,
         }
     }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use openraft::storage::IOFlushed;
 use tokio::sync::{mpsc, oneshot};
 
+use crate::formation::Nomination;
 use crate::log::Shared;
 use crate::types::{LogId, TypeConfig, Vote};
 
@@ -18,6 +19,7 @@ type Done = oneshot::Sender<io::Result<()>>;
 pub(crate) enum Job {
     Append { records: Vec<(u64, Vec<u8>)>, epoch: u64, done: IOFlushed<TypeConfig> },
     Vote { vote: Vote, done: Done },
+    Nomination { nomination: Nomination, done: Done },
     Committed(Option<LogId>),
     TruncateAfter { last: Option<LogId>, done: Done },
     Purge { upto: LogId, done: Done },
@@ -27,7 +29,10 @@ impl Job {
     fn finish(self, outcome: io::Result<()>) {
         match self {
             Self::Append { done, .. } => done.io_completed(outcome),
-            Self::Vote { done, .. } | Self::TruncateAfter { done, .. } | Self::Purge { done, .. } => {
+            Self::Vote { done, .. }
+            | Self::Nomination { done, .. }
+            | Self::TruncateAfter { done, .. }
+            | Self::Purge { done, .. } => {
                 // Who asked may have given up waiting.
                 let _ = done.send(outcome);
             }
@@ -98,6 +103,7 @@ impl Writer {
             match job {
                 Job::Append { records, .. } => change.append(records)?,
                 Job::Vote { vote, .. } => change.vote(vote)?,
+                Job::Nomination { nomination, .. } => change.nomination(nomination)?,
                 Job::TruncateAfter { last, .. } => change.truncate_after(*last)?,
                 Job::Purge { upto, .. } => change.purge(*upto)?,
                 Job::Committed(_) => {}

@@ -2,12 +2,11 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 use openraft::errors::RaftError;
 use openraft::raft::SnapshotResponse;
 
-use crate::codec;
-use crate::network::{Answer, Chunk, Envelope, Message};
+use crate::network::{Answer, Chunk, Message};
 use crate::snapshot::MAX_SIZE;
 use crate::types::{Raft, Snapshot, SnapshotMeta, Vote};
 
@@ -37,16 +36,17 @@ impl Receiver {
         Self { id, raft, incoming: Mutex::new(None) }
     }
 
-    /// Answers a request. Also says whether it came from a leader that this server follows.
-    pub(crate) async fn handle(&self, request: &[u8]) -> (Bytes, bool) {
-        let answer = match codec::decode::<Envelope>(request) {
-            Ok(envelope) if envelope.to == self.id => self.answer(envelope.message).await,
-            Ok(envelope) => Answer::Refused(format!(
-                "this server has the raft id {:x}; {:x} is gone, remove it from the cluster",
-                self.id, envelope.to
-            )),
-            Err(error) => Answer::Refused(format!("the request cannot be read: {error}")),
-        };
+    /// Answers a message of Raft's own. Also says whether it came from a leader that this server
+    /// follows.
+    pub(crate) async fn handle(&self, to: u64, message: Message) -> (Answer, bool) {
+        if to != self.id {
+            let reason = format!(
+                "this server has the raft id {:x}; {to:x} is gone, remove it from the cluster",
+                self.id
+            );
+            return (Answer::Refused(reason), false);
+        }
+        let answer = self.answer(message).await;
         let followed = match &answer {
             Answer::Append(response) => {
                 !matches!(response, openraft::raft::AppendEntriesResponse::HigherVote(_))
@@ -54,10 +54,7 @@ impl Receiver {
             Answer::Received | Answer::Installed(_) => true,
             _ => false,
         };
-        let bytes = codec::encode(&answer)
-            .or_else(|error| codec::encode(&Answer::Refused(error.to_string())))
-            .unwrap_or_default();
-        (bytes, followed)
+        (answer, followed)
     }
 
     async fn answer(&self, message: Message) -> Answer {
@@ -70,6 +67,7 @@ impl Receiver {
                 Err(error) => Answer::Refused(error.to_string()),
             },
             Message::Snapshot(chunk) => self.receive(chunk).await,
+            Message::Ask(_) => Answer::Refused("a question is for anybody".to_owned()),
         }
     }
 

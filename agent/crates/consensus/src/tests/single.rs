@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use lictor_model::RaftIndex;
+use lictor_model::cluster::RaftServers;
 use lictor_model::command::{Deregistration, KvChange, Registration};
-use lictor_model::local::RaftServers;
 use proptest::prelude::{Strategy, any, prop_oneof};
 use proptest::test_runner::{Config, TestRunner};
 

@@ -22,7 +22,18 @@ pub(crate) fn member(name: &str, status: MemberStatus, role: &str) -> Member {
 }
 
 fn carry_out(store: &Store, members: &[Member], index: &mut u64) -> usize {
-    let commands = plan(members, &store.snapshot());
+    carry_out_at(store, members, index, &mut Absences::default(), 0)
+}
+
+fn carry_out_at(
+    store: &Store,
+    members: &[Member],
+    index: &mut u64,
+    absences: &mut Absences,
+    seconds: u64,
+) -> usize {
+    let now = Moment::from_origin(Duration::from_secs(seconds));
+    let commands = plan(members, &store.snapshot(), absences, now);
     let count = commands.len();
     for mut command in commands {
         *index += 1;
@@ -33,7 +44,7 @@ fn carry_out(store: &Store, members: &[Member], index: &mut u64) -> usize {
     count
 }
 
-fn serf_health(store: &Store, node: &str) -> Option<Status> {
+fn status_of(store: &Store, node: &str) -> Option<Status> {
     let snapshot = store.snapshot();
     snapshot.checks_of(&fold(node)).find(|check| check.id.as_str() == SERF_HEALTH).map(|check| check.status)
 }
@@ -44,14 +55,14 @@ fn members_come_fail_and_go() {
     let mut members =
         vec![member("s1", MemberStatus::Alive, "consul"), member("c1", MemberStatus::Alive, "node")];
     assert_eq!(carry_out(&store, &members, &mut index), 2);
-    assert_eq!(serf_health(&store, "s1"), Some(Status::Passing));
+    assert_eq!(status_of(&store, "s1"), Some(Status::Passing));
     let snapshot = store.snapshot();
     let services: Vec<_> = snapshot.services_of(&fold("s1")).map(|service| service.port).collect();
     assert_eq!(services, [8300]);
     assert_eq!(snapshot.services_of(&fold("c1")).count(), 0);
     members[1].status = MemberStatus::Failed;
     assert_eq!(carry_out(&store, &members, &mut index), 1);
-    assert_eq!(serf_health(&store, "c1"), Some(Status::Critical));
+    assert_eq!(status_of(&store, "c1"), Some(Status::Critical));
     members[1].status = MemberStatus::Left;
     assert_eq!(carry_out(&store, &members, &mut index), 1);
     assert!(store.snapshot().node("c1").is_none());
@@ -80,7 +91,8 @@ fn what_the_agent_registered_of_its_node_stays() {
 #[test]
 fn an_agent_that_registers_its_node_meanwhile_is_not_overwritten() {
     let store = Store::new();
-    let planned = plan(&[member("c1", MemberStatus::Alive, "node")], &store.snapshot());
+    let members = [member("c1", MemberStatus::Alive, "node")];
+    let planned = plan(&members, &store.snapshot(), &mut Absences::default(), Moment::default());
     let rich = Registration {
         node: "c1".into(),
         address: "127.0.0.1".to_owned(),
@@ -91,18 +103,48 @@ fn an_agent_that_registers_its_node_meanwhile_is_not_overwritten() {
     store.apply(planned.into_iter().map(|command| (RaftIndex(3), command)));
     let node = store.snapshot().node("c1").cloned().unwrap();
     assert_eq!(node.meta.get("rack").map(String::as_str), Some("9"));
-    assert_eq!(serf_health(&store, "c1"), Some(Status::Passing));
+    assert_eq!(status_of(&store, "c1"), Some(Status::Passing));
 }
 
 #[test]
-fn former_members_go_and_nodes_that_never_were_members_stay() {
+fn a_member_that_moves_meanwhile_keeps_what_its_agent_registers() {
     let (store, mut index) = (Store::new(), 1);
-    carry_out(&store, &[member("c1", MemberStatus::Alive, "node")], &mut index);
+    let members = [member("c1", MemberStatus::Alive, "node")];
+    carry_out(&store, &members, &mut index);
+    let moved = [Member { addr: "127.0.0.2".to_owned(), ..members[0].clone() }];
+    let planned = plan(&moved, &store.snapshot(), &mut Absences::default(), Moment::default());
+    let rich = Registration {
+        node: "c1".into(),
+        address: "127.0.0.2".to_owned(),
+        node_meta: BTreeMap::from([("rack".to_owned(), "9".to_owned())]),
+        ..Registration::default()
+    };
+    store.apply([(RaftIndex(100), Command::Register(Box::new(rich)))]);
+    store.apply(planned.into_iter().map(|command| (RaftIndex(101), command)));
+    let node = store.snapshot().node("c1").cloned().unwrap();
+    assert_eq!(node.meta.get("rack").map(String::as_str), Some("9"));
+}
+
+#[test]
+fn former_members_get_time_to_come_back_and_nodes_that_never_were_members_stay() {
+    let (store, mut index) = (Store::new(), 1);
+    let members = [member("c1", MemberStatus::Alive, "node")];
+    carry_out(&store, &members, &mut index);
     let external =
         Registration { node: "external".into(), address: "10.0.0.9".to_owned(), ..Registration::default() };
     index += 1;
     store.apply([(RaftIndex(index), Command::Register(Box::new(external)))]);
-    assert_eq!(carry_out(&store, &[], &mut index), 1);
+    let mut absences = Absences::default();
+    assert_eq!(carry_out_at(&store, &[], &mut index, &mut absences, 100), 0);
+    assert_eq!(carry_out_at(&store, &[], &mut index, &mut absences, 129), 0);
+    assert_eq!(carry_out_at(&store, &[], &mut index, &mut absences, 130), 1);
+    assert_eq!(status_of(&store, "c1"), Some(Status::Critical));
+    assert_eq!(carry_out_at(&store, &members, &mut index, &mut absences, 140), 1);
+    assert_eq!(status_of(&store, "c1"), Some(Status::Passing), "it came back");
+    assert_eq!(carry_out_at(&store, &[], &mut index, &mut absences, 200), 0, "counted from anew");
+    assert_eq!(carry_out_at(&store, &[], &mut index, &mut absences, 240), 1);
+    assert_eq!(carry_out_at(&store, &[], &mut index, &mut absences, 799), 0);
+    assert_eq!(carry_out_at(&store, &[], &mut index, &mut absences, 800), 1);
     assert!(store.snapshot().node("c1").is_none());
     assert!(store.snapshot().node("external").is_some());
 }
@@ -126,7 +168,7 @@ proptest! {
             prop_assert_eq!(carry_out(&store, &members, &mut index), 0);
             for member in &members {
                 if member.status == MemberStatus::Alive {
-                    prop_assert_eq!(serf_health(&store, &member.name), Some(Status::Passing));
+                    prop_assert_eq!(status_of(&store, &member.name), Some(Status::Passing));
                 }
             }
         }

@@ -49,6 +49,10 @@ impl Change<'_> {
             modify_index: self.index,
         };
         if let Some(existing) = existing {
+            if registration.keep_node_details {
+                node.tagged_addresses.clone_from(&existing.tagged_addresses);
+                node.meta.clone_from(&existing.meta);
+            }
             if existing.same_as(&node) {
                 return Ok(());
             }

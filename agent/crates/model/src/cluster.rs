@@ -1,0 +1,99 @@
+//! Requests to servers about the servers themselves. They travel between agents as queries and
+//! commands do.
+
+use std::net::SocketAddr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::ids::{Datacenter, Token};
+use crate::operator::ServersHealth;
+
+/// A request about the servers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ServerRequest {
+    /// The current leader's RPC address → [`ServerAnswer::Leader`].
+    Leader,
+    /// The RPC addresses of all Raft peers → [`ServerAnswer::Peers`].
+    Peers,
+    /// The Raft configuration → [`ServerAnswer::RaftServers`].
+    RaftConfiguration,
+    /// How the servers are → [`ServerAnswer::Health`].
+    Health,
+    /// Take a server out of the Raft configuration → [`ServerAnswer::Done`].
+    RemovePeer {
+        /// By its id, or else by its address.
+        id: Option<String>,
+        /// Its address, host and port.
+        address: Option<String>,
+    },
+    /// Have another server lead → [`ServerAnswer::Done`].
+    TransferLeadership {
+        /// Which one, by its id; whichever suits best if absent.
+        id: Option<String>,
+    },
+}
+
+impl ServerRequest {
+    /// Whether any server can answer from what it knows, without a leader.
+    #[must_use]
+    pub fn is_for_anyone(&self) -> bool {
+        matches!(self, Self::Leader | Self::Peers)
+    }
+}
+
+/// How a request about the servers is to be answered.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServerOptions {
+    /// On whose behalf.
+    pub token: Token,
+    /// In which datacenter; the agent's own if absent.
+    pub datacenter: Option<Datacenter>,
+    /// Whether any server may answer that has heard of a leader once.
+    pub stale: bool,
+}
+
+/// What servers answer about themselves.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum ServerAnswer {
+    /// It is done.
+    Done,
+    /// The leader's RPC address, if one is known.
+    Leader(Option<SocketAddr>),
+    /// RPC addresses of all peers.
+    Peers(Vec<SocketAddr>),
+    /// The Raft configuration.
+    RaftServers(RaftServers),
+    /// How the servers are.
+    Health(ServersHealth),
+}
+
+/// The servers that Raft counts.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct RaftServers {
+    /// All of them.
+    pub servers: Vec<RaftServer>,
+    /// The log index of this configuration.
+    pub index: u64,
+}
+
+/// A server that Raft counts.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct RaftServer {
+    /// Its node id.
+    #[serde(rename = "ID")]
+    pub id: String,
+    /// Its node name.
+    pub node: String,
+    /// Its RPC address.
+    pub address: String,
+    /// Whether it leads.
+    pub leader: bool,
+    /// The Raft protocol it speaks.
+    pub protocol_version: String,
+    /// Whether its vote counts.
+    pub voter: bool,
+    /// How far it has come.
+    pub last_index: u64,
+}

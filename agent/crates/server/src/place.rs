@@ -1,0 +1,174 @@
+//! Where a request is carried out: here, or at the leader.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use lictor_model::cluster::{ServerAnswer, ServerOptions, ServerRequest};
+use lictor_model::query::Consistency;
+use lictor_model::{Error, Result};
+use lictor_rpc::message::{Answer, Request};
+use tokio::time::Instant;
+
+use crate::Server;
+
+/// How long to wait before looking for the leader again.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
+
+/// How a request came to this server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Came {
+    /// From an agent, or from this one itself.
+    Directly,
+    /// Another server took this one for the leader. It is not passed on a second time.
+    Forwarded,
+}
+
+/// Where a request can be carried out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Place {
+    Here,
+    At(SocketAddr),
+    /// No leader is known, or the one that is cannot answer yet.
+    Nowhere,
+}
+
+/// What came of an attempt to carry out a request here.
+pub(crate) enum Attempt<T> {
+    Done(T),
+    /// This server turned out not to be the right one. Nothing was done.
+    Elsewhere,
+}
+
+impl<T> Attempt<T> {
+    fn map<U>(self, then: impl FnOnce(T) -> U) -> Attempt<U> {
+        match self {
+            Self::Done(done) => Attempt::Done(then(done)),
+            Self::Elsewhere => Attempt::Elsewhere,
+        }
+    }
+}
+
+pub(crate) fn mismatch() -> Error {
+    Error::failed("the leader answered something else than was asked")
+}
+
+impl Server {
+    /// Where reads of this consistency are answered.
+    pub(crate) fn place_for(&self, consistency: Consistency) -> Place {
+        // Who has never heard of a leader may know nothing at all.
+        if consistency == Consistency::Stale && self.consensus.last_contact().is_some() {
+            return Place::Here;
+        }
+        if self.consensus.is_leader() {
+            return if self.consensus.lease_is_valid() { Place::Here } else { Place::Nowhere };
+        }
+        self.consensus.leader().map_or(Place::Nowhere, |leader| Place::At(leader.address))
+    }
+
+    fn place_of(&self, request: &Request) -> Place {
+        match request {
+            Request::Read { options, .. } => self.place_for(options.consistency),
+            Request::Write { .. } => self.place_for(Consistency::Default),
+            Request::Servers { request, .. } if request.is_for_anyone() => Place::Here,
+            Request::Servers { options, .. } if options.stale => self.place_for(Consistency::Stale),
+            Request::Servers { .. } => self.place_for(Consistency::Default),
+        }
+    }
+
+    /// Has a request carried out at the right place, and looks for that place for as long as
+    /// requests are held. [`Answer::NotLeader`] if it is elsewhere, and may not be passed on.
+    ///
+    /// # Errors
+    /// [`NoLeader`](lictor_model::Code::NoLeader) once it was held for too long, and those of
+    /// whoever carries it out.
+    pub(crate) async fn carry_out(&self, came: Came, request: Request) -> Result<Answer> {
+        let mut deadline = Instant::now() + self.settings.hold_timeout;
+        let mut leadership = self.consensus.subscribe_leadership();
+        loop {
+            leadership.borrow_and_update();
+            let started = Instant::now();
+            match self.place_of(&request) {
+                Place::Here => {
+                    if let Attempt::Done(answer) = self.here(&request).await? {
+                        return Ok(answer);
+                    }
+                }
+                _ if came == Came::Forwarded => return Ok(Answer::NotLeader),
+                Place::At(leader) => {
+                    if let Some(answer) =
+                        lictor_rpc::forward(self.transport.as_ref(), leader, &request).await?
+                    {
+                        return Ok(answer);
+                    }
+                }
+                Place::Nowhere => {}
+            }
+            if started.elapsed() > self.settings.hold_timeout {
+                // A blocking read may have waited for long before the leader was lost.
+                deadline = Instant::now() + self.settings.hold_timeout;
+            }
+            tokio::select! {
+                () = self.stop.cancelled() => return Err(Error::stopping()),
+                changed = leadership.changed() => changed.map_err(|_| Error::stopping())?,
+                () = tokio::time::sleep(LOOK_AGAIN) => {}
+            }
+            if Instant::now() >= deadline {
+                return Err(Error::no_leader());
+            }
+        }
+    }
+
+    async fn here(&self, request: &Request) -> Result<Attempt<Answer>> {
+        let done = match request {
+            Request::Read { query, options } => self.read_here(query, options).await?.map(Answer::Reply),
+            Request::Write { command, options } => {
+                let authorizer = self.resolver.resolve(&options.token);
+                self.write_here(&authorizer, command.clone()).await?.map(Answer::Outcome)
+            }
+            Request::Servers { request, .. } => {
+                Attempt::Done(Answer::Servers(self.about_servers_here(request)?))
+            }
+        };
+        Ok(done)
+    }
+
+    /// Answers a question about the servers, or does something about them.
+    ///
+    /// # Errors
+    /// [`NoLeader`](lictor_model::Code::NoLeader) if it needs one and none is there in time, and
+    /// what the leader refuses.
+    pub async fn about_servers(
+        &self,
+        request: ServerRequest,
+        options: ServerOptions,
+    ) -> Result<ServerAnswer> {
+        self.check_datacenter(options.datacenter.as_ref())?;
+        match self.carry_out(Came::Directly, Request::Servers { request, options }).await? {
+            Answer::Servers(answer) => Ok(answer),
+            _ => Err(mismatch()),
+        }
+    }
+
+    fn about_servers_here(&self, request: &ServerRequest) -> Result<ServerAnswer> {
+        Ok(match request {
+            ServerRequest::Leader => ServerAnswer::Leader(self.leader()),
+            ServerRequest::Peers => {
+                let servers = self.servers().servers;
+                let peers = servers.iter().filter_map(|server| server.address.parse().ok());
+                ServerAnswer::Peers(peers.collect())
+            }
+            ServerRequest::RaftConfiguration => ServerAnswer::RaftServers(self.servers()),
+            ServerRequest::Health => ServerAnswer::Health(self.health(&self.gossip.members())),
+            ServerRequest::RemovePeer { id, address } => {
+                self.remove_peer(id.as_deref(), address.as_deref())?;
+                ServerAnswer::Done
+            }
+            ServerRequest::TransferLeadership { .. } => {
+                return Err(Error::new(
+                    lictor_model::Code::Unimplemented,
+                    "this build cannot hand over leadership",
+                ));
+            }
+        })
+    }
+}

@@ -1,0 +1,44 @@
+//! The servers among the members of the gossip pool, as their tags tell.
+
+use std::net::{IpAddr, SocketAddr};
+
+use lictor_model::local::{Member, MemberStatus};
+
+/// What a member that is a server says of itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ServerMember {
+    /// Its node's name.
+    pub(crate) name: String,
+    /// Its node's id.
+    pub(crate) id: String,
+    /// Where it listens for other agents.
+    pub(crate) address: SocketAddr,
+    /// How it is.
+    pub(crate) status: MemberStatus,
+    /// How many servers it expects to form a cluster of; 0 if it does not say.
+    pub(crate) expect: usize,
+    /// Whether it forms a cluster of its own.
+    pub(crate) forms_alone: bool,
+    /// Whether it is to have no vote.
+    pub(crate) is_read_replica: bool,
+}
+
+impl ServerMember {
+    /// What a member says of itself, if it is a server of this datacenter and makes sense.
+    pub(crate) fn of(member: &Member, datacenter: &str) -> Option<Self> {
+        let tag = |name: &str| member.tags.get(name).map(String::as_str).unwrap_or_default();
+        if tag("role") != "consul" || tag("dc") != datacenter {
+            return None;
+        }
+        let ip: IpAddr = member.addr.parse().ok()?;
+        Some(Self {
+            name: member.name.clone(),
+            id: tag("id").to_owned(),
+            address: SocketAddr::new(ip, tag("port").parse().ok()?),
+            status: member.status,
+            expect: tag("expect").parse().unwrap_or(0),
+            forms_alone: tag("bootstrap") == "1",
+            is_read_replica: tag("read_replica") == "1",
+        })
+    }
+}
