@@ -325,6 +325,15 @@ impl Pool {
         self.vivaldi.point()
     }
 
+    /// Where members are, by name, as far as they have told this node.
+    #[must_use]
+    pub fn coordinates(&self) -> BTreeMap<String, Coordinate> {
+        let others = self.table.others().filter_map(|id| {
+            Some((self.table.record_of(id.key)?.name.clone(), self.vivaldi.of(id.key)?.clone()))
+        });
+        others.chain([(self.me.name.clone(), self.coordinate().clone())]).collect()
+    }
+
     /// Whether what this node sends is encrypted, and what comes may be.
     #[must_use]
     pub fn is_encrypted(&self) -> bool {
@@ -482,9 +491,10 @@ impl Pool {
 
     /// Has everybody hear of a record.
     fn spread(&mut self, record: &Record, encoded: &[u8]) {
-        let spread = record.spread(encoded).map_err(|error| error.to_string()).and_then(|news| {
-            self.foca.add_broadcast(&news).map_err(|error| error.to_string())
-        });
+        let spread = record
+            .spread(encoded)
+            .map_err(|error| error.to_string())
+            .and_then(|news| self.foca.add_broadcast(&news).map_err(|error| error.to_string()));
         if let Err(error) = spread {
             tracing::warn!(%error, member = %record.name, "what is said of a member is not broadcast");
         }

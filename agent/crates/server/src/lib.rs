@@ -15,6 +15,7 @@ pub mod bootstrap;
 pub mod duties;
 mod peers;
 mod place;
+mod pools;
 mod prepare;
 mod read;
 mod servers;
@@ -71,6 +72,8 @@ pub struct Server {
     consensus: Arc<Consensus>,
     store: Arc<Store>,
     gossip: Arc<Gossip>,
+    /// The pool between datacenters, if this server is in it.
+    wan: Option<Arc<Gossip>>,
     transport: Arc<dyn Transport>,
     resolver: Resolver,
     /// Whether this server, while leading, has put itself into the catalog. Until then it does
@@ -90,7 +93,7 @@ impl Server {
         settings: Settings,
         consensus: Arc<Consensus>,
         store: Arc<Store>,
-        gossip: Arc<Gossip>,
+        (gossip, wan): (Arc<Gossip>, Option<Arc<Gossip>>),
         transport: Arc<dyn Transport>,
         stop: CancellationToken,
     ) -> Self {
@@ -99,6 +102,7 @@ impl Server {
             consensus,
             store,
             gossip,
+            wan,
             transport,
             resolver: Resolver::default(),
             is_registered: AtomicBool::new(false),

@@ -126,7 +126,7 @@ impl Server {
                 self.write_here(&authorizer, command.clone()).await?.map(Answer::Outcome)
             }
             Request::Servers { request, .. } => {
-                Attempt::Done(Answer::Servers(self.about_servers_here(request)?))
+                Attempt::Done(Answer::Servers(self.about_servers_here(request).await?))
             }
         };
         Ok(done)
@@ -149,7 +149,7 @@ impl Server {
         }
     }
 
-    fn about_servers_here(&self, request: &ServerRequest) -> Result<ServerAnswer> {
+    async fn about_servers_here(&self, request: &ServerRequest) -> Result<ServerAnswer> {
         Ok(match request {
             ServerRequest::Leader => ServerAnswer::Leader(self.leader()),
             ServerRequest::Peers => {
@@ -158,6 +158,12 @@ impl Server {
                 ServerAnswer::Peers(peers.collect())
             }
             ServerRequest::RaftConfiguration => ServerAnswer::RaftServers(self.servers()),
+            ServerRequest::Keyring { request, local_only } => {
+                ServerAnswer::Keyrings(self.keyrings(request, *local_only).await?)
+            }
+            ServerRequest::DatacenterCoordinates => {
+                ServerAnswer::DatacenterCoordinates(self.datacenter_coordinates().await)
+            }
             ServerRequest::Health => ServerAnswer::Health(self.health(&self.gossip.members())),
             ServerRequest::RemovePeer { id, address } => {
                 self.remove_peer(id.as_deref(), address.as_deref())?;
