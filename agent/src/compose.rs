@@ -19,7 +19,7 @@ use lictor_model::seam::Backend;
 use lictor_model::{Error, Result};
 use lictor_rpc::{Network, Remote, RemoteSettings};
 use lictor_sandbox::Sandbox;
-use lictor_server::{Observer, bootstrap, duties, sessions};
+use lictor_server::{Observer, bootstrap, duties, membership, sessions};
 use lictor_sys::clock::{Clock, SystemClock};
 use lictor_sys::file;
 use lictor_telemetry::log::{self, Log};
@@ -217,6 +217,7 @@ impl Agent {
                 Arc::clone(&observer),
                 stop.clone(),
             ));
+            tasks.spawn(membership::run(Arc::clone(&server), stop.clone()));
             tasks.spawn(sessions::run(Arc::clone(&server), observer, stop.clone()));
             tasks.spawn(parts::log_leadership(
                 Arc::clone(&opened),
