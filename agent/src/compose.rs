@@ -124,7 +124,7 @@ impl Agent {
         tasks.spawn(measure::intervals(Arc::clone(&metrics), Arc::clone(&clock), stop.clone()));
         tasks.spawn(parts::log_members(gossip.events(), Members::new(&metrics), stop.clone()));
 
-        let network = Network::new(stop.clone());
+        let network = Network::new(config.bind_addr, stop.clone());
         let reachable = Arc::<Notify>::default();
         let upstream = if config.server {
             Upstream::Own(OnceLock::new())

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::fs::OpenOptions;
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
@@ -30,9 +31,20 @@ pub struct Builder {
     arguments: Vec<String>,
     variables: Vec<(String, String)>,
     dev: bool,
+    address: Ipv4Addr,
 }
 
 impl Builder {
+    /// Has it listen at a loopback address of its own.
+    #[must_use]
+    pub fn address(mut self, address: Ipv4Addr) -> Self {
+        self.address = address;
+        for key in ["bind_addr", "client_addr"] {
+            self.config.insert(key.to_owned(), json!(address));
+        }
+        self
+    }
+
     /// Lays configuration over what every test agent has; `null` removes a key.
     ///
     /// # Panics
@@ -114,6 +126,7 @@ impl Builder {
             arguments: self.arguments,
             variables: self.variables,
             dev: self.dev,
+            address: self.address,
             child: None,
             started: Instant::now(),
         };
@@ -134,6 +147,7 @@ pub struct Agent {
     arguments: Vec<String>,
     variables: Vec<(String, String)>,
     dev: bool,
+    address: Ipv4Addr,
     child: Option<Child>,
     started: Instant,
 }
@@ -156,7 +170,14 @@ impl Agent {
             "ports": {"https": -1, "grpc": -1, "grpc_tls": -1, "serf_wan": -1},
         });
         let Value::Object(config) = config else { panic!("an object") };
-        Builder { config, files: Vec::new(), arguments: Vec::new(), variables: Vec::new(), dev: false }
+        Builder {
+            config,
+            files: Vec::new(),
+            arguments: Vec::new(),
+            variables: Vec::new(),
+            dev: false,
+            address: Ipv4Addr::LOCALHOST,
+        }
     }
 
     /// A single server as the others, ready to use.
@@ -299,19 +320,50 @@ impl Agent {
     /// Its HTTP API.
     #[must_use]
     pub fn http(&self) -> Http {
-        Http::at(self.http_port())
+        Http::on(self.address, self.http_port())
     }
 
     /// Its DNS interface.
     #[must_use]
     pub fn dns(&self) -> Dns {
-        Dns::at(self.ports.at(1))
+        Dns::on(self.address, self.ports.at(1))
     }
 
     /// Commands that talk to it.
     #[must_use]
     pub fn cli(&self) -> Cli {
-        Cli::new(&format!("127.0.0.1:{}", self.http_port()))
+        Cli::new(&format!("{}:{}", self.address, self.http_port()))
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> Ipv4Addr {
+        self.address
+    }
+
+    /// Whether it was started and has not been ended.
+    #[must_use]
+    pub fn is_running(&self) -> bool {
+        self.child.is_some()
+    }
+
+    /// Changes its configuration from the next start on; `null` removes a key.
+    ///
+    /// # Panics
+    /// If it is no object, or the file cannot be written.
+    pub fn reconfigure(&mut self, config: Value) {
+        let Value::Object(config) = config else { panic!("configuration is an object") };
+        self.config.extend(config);
+        self.write_config();
+    }
+
+    /// Forgets everything that it kept, as a new disk would.
+    ///
+    /// # Panics
+    /// If it runs, or the folder cannot be removed.
+    pub fn wipe(&mut self) {
+        assert!(self.child.is_none(), "the agent runs");
+        fs::remove_dir_all(self.data_dir()).expect("the data folder can be removed");
     }
 
     /// The port of its HTTP API.

@@ -74,7 +74,13 @@ impl Dns {
     /// The server on a loopback port.
     #[must_use]
     pub fn at(port: u16) -> Self {
-        Self { address: SocketAddr::from((Ipv4Addr::LOCALHOST, port)) }
+        Self::on(Ipv4Addr::LOCALHOST, port)
+    }
+
+    /// The server at an address.
+    #[must_use]
+    pub fn on(address: Ipv4Addr, port: u16) -> Self {
+        Self { address: SocketAddr::from((address, port)) }
     }
 
     /// Asks by UDP.

@@ -13,6 +13,7 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 #[derive(Clone, Copy, Debug)]
 pub struct Http {
     address: SocketAddr,
+    patience: Duration,
 }
 
 /// An answer.
@@ -29,7 +30,19 @@ impl Http {
     /// The API on a loopback port.
     #[must_use]
     pub fn at(port: u16) -> Self {
-        Self { address: SocketAddr::from((Ipv4Addr::LOCALHOST, port)) }
+        Self::on(Ipv4Addr::LOCALHOST, port)
+    }
+
+    /// The API at an address.
+    #[must_use]
+    pub fn on(address: Ipv4Addr, port: u16) -> Self {
+        Self { address: SocketAddr::from((address, port)), patience: TIMEOUT }
+    }
+
+    /// The same with a client that gives up after this long.
+    #[must_use]
+    pub fn patience(self, patience: Duration) -> Self {
+        Self { patience, ..self }
     }
 
     /// Sends a request.
@@ -52,10 +65,10 @@ impl Http {
     /// # Errors
     /// If nobody answers.
     pub fn exchange(&self, bytes: &[u8]) -> io::Result<Vec<u8>> {
-        let mut stream = TcpStream::connect(self.address)?;
+        let mut stream = TcpStream::connect_timeout(&self.address, self.patience)?;
         stream.set_nodelay(true)?;
-        stream.set_read_timeout(Some(TIMEOUT))?;
-        stream.set_write_timeout(Some(TIMEOUT))?;
+        stream.set_read_timeout(Some(self.patience))?;
+        stream.set_write_timeout(Some(self.patience))?;
         // A refusal may come before everything was sent.
         let sent = stream.write_all(bytes);
         let mut answer = Vec::new();

@@ -5,7 +5,7 @@
 //! ends with it: agents are killed, targets closed, folders removed when they are dropped, and
 //! the log of an agent is shown if the test failed.
 //!
-//! Start at [`Agent::builder`].
+//! Start at [`Agent::builder`], or at [`Cluster::start`] for several agents in a [`Network`] of their own.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -19,8 +19,10 @@
 mod agent;
 mod binary;
 mod cli;
+mod cluster;
 mod dns;
 mod http;
+mod network;
 mod ports;
 mod target;
 mod wait;
@@ -28,8 +30,10 @@ mod wait;
 pub use agent::{Agent, Builder};
 pub use binary::{lictor, repository};
 pub use cli::{Cli, Ran};
+pub use cluster::{Cluster, Plan};
 pub use dns::{Dns, DnsReply, Rcode, Record, RecordType};
 pub use http::{Http, Response};
+pub use network::Network;
 pub use ports::Ports;
 pub use rustix::process::Signal;
 pub use target::Target;

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -43,9 +43,9 @@ pub(crate) enum Failure {
 }
 
 /// Carries calls to a peer over one connection at a time, until nobody has called for long.
-pub(crate) async fn run(peer: SocketAddr, lane: Lane, mut calls: mpsc::Receiver<Call>) {
+pub(crate) async fn run(source: IpAddr, peer: SocketAddr, lane: Lane, mut calls: mpsc::Receiver<Call>) {
     while let Ok(Some(first)) = tokio::time::timeout(UNUSED, calls.recv()).await {
-        match tokio::time::timeout(DIAL_LIMIT, dial(peer, lane)).await {
+        match tokio::time::timeout(DIAL_LIMIT, dial(source, peer, lane)).await {
             Ok(Ok(stream)) => carry(stream, first, &mut calls).await,
             Ok(Err(error)) => refuse(first, &mut calls, &error.to_string()),
             Err(_) => refuse(first, &mut calls, "connecting took too long"),
@@ -59,8 +59,8 @@ pub(crate) async fn run(peer: SocketAddr, lane: Lane, mut calls: mpsc::Receiver<
 }
 
 /// Connects to a peer. Whatever protects connections belongs here and in `listener::accept`.
-async fn dial(peer: SocketAddr, lane: Lane) -> io::Result<TcpStream> {
-    let mut stream = net::connect_tcp(peer, DIAL_LIMIT).await?;
+async fn dial(source: IpAddr, peer: SocketAddr, lane: Lane) -> io::Result<TcpStream> {
+    let mut stream = net::connect_tcp_from(source, peer, DIAL_LIMIT).await?;
     frame::hello(&mut stream, lane).await?;
     Ok(stream)
 }

@@ -1,7 +1,7 @@
 //! The transport over TCP.
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -21,16 +21,18 @@ type Lanes = HashMap<(SocketAddr, Lane), mpsc::Sender<Call>>;
 
 /// Connections to peers, made when they are needed and closed when they are not.
 pub struct Network {
+    source: IpAddr,
     lanes: Mutex<Lanes>,
     tasks: TaskTracker,
     stop: CancellationToken,
 }
 
 impl Network {
-    /// A network whose connections end when `stop` is cancelled.
+    /// A network whose connections come from `source`, which may be unspecified, and end when
+    /// `stop` is cancelled.
     #[must_use]
-    pub fn new(stop: CancellationToken) -> Arc<Self> {
-        Arc::new(Self { lanes: Mutex::default(), tasks: TaskTracker::new(), stop })
+    pub fn new(source: IpAddr, stop: CancellationToken) -> Arc<Self> {
+        Arc::new(Self { source, lanes: Mutex::default(), tasks: TaskTracker::new(), stop })
     }
 
     /// Waits until all connections have ended, after `stop` was cancelled.
@@ -46,9 +48,9 @@ impl Network {
         }
         lanes.retain(|_, open| !open.is_closed());
         let (sender, calls) = mpsc::channel(QUEUE);
-        let stop = self.stop.clone();
+        let (source, stop) = (self.source, self.stop.clone());
         self.tasks.spawn(async move {
-            stop.run_until_cancelled(connection::run(peer, lane, calls)).await;
+            stop.run_until_cancelled(connection::run(source, peer, lane, calls)).await;
         });
         lanes.insert((peer, lane), sender.clone());
         sender

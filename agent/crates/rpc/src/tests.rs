@@ -63,7 +63,7 @@ impl World {
         let (stop, stop_peer) = (CancellationToken::new(), CancellationToken::new());
         let echo = Arc::<Echo>::default();
         tokio::spawn(serve(listener, Arc::clone(&echo) as _, stop_peer.clone()));
-        Self { at, echo, network: Network::new(stop.clone()), stop, stop_peer }
+        Self { at, echo, network: Network::new(Ipv4Addr::LOCALHOST.into(), stop.clone()), stop, stop_peer }
     }
 
     async fn call(&self, lane: Lane, request: impl Into<Bytes>, limit: Duration) -> Result<Bytes, CallError> {
@@ -162,7 +162,7 @@ async fn another_version_and_strangers_are_refused_with_the_reason() {
             stream.write_all(answer).await.unwrap();
         }
     });
-    let network = Network::new(CancellationToken::new());
+    let network = Network::new(Ipv4Addr::UNSPECIFIED.into(), CancellationToken::new());
     for reason in ["version 255", "something else than an agent"] {
         let refused = network.call(at, Lane::Queries, Bytes::from_static(b"x"), LIMIT).await.unwrap_err();
         assert!(matches!(refused, CallError::Unreachable { .. }), "{refused}");

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
-use tokio::net::{TcpListener, TcpStream, UdpSocket, UnixListener};
+use tokio::net::{TcpListener, TcpSocket, TcpStream, UdpSocket, UnixListener};
 
 /// How many connections may wait to be accepted.
 const BACKLOG: i32 = 1024;
@@ -75,7 +75,33 @@ pub fn bind_udp(address: SocketAddr, sharing: Sharing) -> io::Result<UdpSocket> 
 /// # Errors
 /// Those of the operating system, and [`io::ErrorKind::TimedOut`].
 pub async fn connect_tcp(address: SocketAddr, timeout: Duration) -> io::Result<TcpStream> {
-    let stream = tokio::time::timeout(timeout, TcpStream::connect(address))
+    connected(TcpStream::connect(address), timeout).await
+}
+
+/// The same from a certain address of this machine; from any if it is unspecified or of another
+/// family.
+///
+/// # Errors
+/// Those of the operating system, and [`io::ErrorKind::TimedOut`].
+pub async fn connect_tcp_from(
+    source: IpAddr,
+    address: SocketAddr,
+    timeout: Duration,
+) -> io::Result<TcpStream> {
+    if source.is_unspecified() || source.is_ipv4() != address.is_ipv4() {
+        return connect_tcp(address, timeout).await;
+    }
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    socket.bind(&SockAddr::from(SocketAddr::new(source, 0)))?;
+    socket.set_nonblocking(true)?;
+    connected(TcpSocket::from_std_stream(socket.into()).connect(address), timeout).await
+}
+
+async fn connected(
+    connecting: impl Future<Output = io::Result<TcpStream>>,
+    timeout: Duration,
+) -> io::Result<TcpStream> {
+    let stream = tokio::time::timeout(timeout, connecting)
         .await
         .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
     stream.set_nodelay(true)?;
