@@ -52,6 +52,14 @@ pub(crate) async fn remove_peer(call: Call) -> Result<Response<Body>, Failure> {
     }
 }
 
+pub(crate) async fn transfer_leader(call: Call) -> Result<Response<Body>, Failure> {
+    let id = Some(call.params.get("id").to_owned()).filter(|id| !id.is_empty());
+    match call.about_servers(ServerRequest::TransferLeadership { id }).await? {
+        ServerAnswer::Done => respond::json(&call, &Value::from_iter([("Success", true)])),
+        _ => Err(Failure::mismatch()),
+    }
+}
+
 pub(crate) async fn autopilot(call: Call) -> Result<Response<Body>, Failure> {
     if call.method == Method::PUT {
         return set_autopilot(call).await;
