@@ -48,6 +48,8 @@ use crate::{banner, dns, identity, notify, parts, reload, watch_files};
 
 /// How long the tasks of the agent may take to end.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(3);
+/// How long a server that leaves waits to be removed from the Raft configuration.
+const RAFT_LEAVE_TIMEOUT: Duration = Duration::from_secs(5);
 /// How many orders may wait.
 const ORDERS: usize = 16;
 
@@ -358,8 +360,11 @@ impl Agent {
         Ok(())
     }
 
-    /// Tells the pools that this agent leaves.
+    /// Leaves the servers' cluster, and then the pools.
     async fn leave(&self) {
+        if let Some(consensus) = &self.consensus {
+            consensus.leave(RAFT_LEAVE_TIMEOUT).await;
+        }
         self.backend.gossip.leave().await;
         if let Some(wan) = &self.backend.wan {
             wan.leave().await;

@@ -73,7 +73,9 @@ pub(crate) async fn autopilot(call: Call) -> Result<Response<Body>, Failure> {
 
 async fn set_autopilot(call: Call) -> Result<Response<Body>, Failure> {
     let refused = |failure: &Failure| {
-        Failure::bad_request(format!("Error parsing autopilot config: {}", failure.message()))
+        let why = failure.message();
+        let why = why.strip_prefix(decode::FAILED).unwrap_or(why);
+        Failure::bad_request(format!("Error parsing autopilot config: {why}"))
     };
     let body = call.whole_body()?;
     let fields = decode::json(body)
