@@ -150,9 +150,7 @@ impl Server {
                 let authorizer = self.resolver.resolve(&options.token);
                 self.write_here(&authorizer, command.clone()).await?.map(Answer::Outcome)
             }
-            Request::Servers { request, .. } => {
-                Attempt::Done(Answer::Servers(self.about_servers_here(request)?))
-            }
+            Request::Servers { request, .. } => self.about_servers_here(request).await?.map(Answer::Servers),
         };
         Ok(done)
     }
@@ -174,8 +172,8 @@ impl Server {
         }
     }
 
-    fn about_servers_here(&self, request: &ServerRequest) -> Result<ServerAnswer> {
-        Ok(match request {
+    async fn about_servers_here(&self, request: &ServerRequest) -> Result<Attempt<ServerAnswer>> {
+        Ok(Attempt::Done(match request {
             ServerRequest::Leader => ServerAnswer::Leader(self.leader()),
             ServerRequest::Peers => {
                 let servers = self.servers().servers;
@@ -183,14 +181,15 @@ impl Server {
                 ServerAnswer::Peers(peers.collect())
             }
             ServerRequest::RaftConfiguration => ServerAnswer::RaftServers(self.servers()),
-            ServerRequest::Health => ServerAnswer::Health(self.health(&self.gossip.members())),
+            ServerRequest::Health => ServerAnswer::Health(self.health()),
             ServerRequest::RemovePeer { id, address } => {
-                self.remove_peer(id.as_deref(), address.as_deref())?;
-                ServerAnswer::Done
+                let removed = self.remove_peer(id.as_deref(), address.as_deref()).await?;
+                return Ok(removed.map(|()| ServerAnswer::Done));
             }
-            ServerRequest::TransferLeadership { .. } => {
-                return Err(Error::new(Code::Unimplemented, "this build cannot hand over leadership"));
+            ServerRequest::TransferLeadership { id } => {
+                let transferred = self.transfer_leadership(id.as_deref()).await?;
+                return Ok(transferred.map(|()| ServerAnswer::Done));
             }
-        })
+        }))
     }
 }
