@@ -19,7 +19,7 @@ use lictor_model::seam::Backend;
 use lictor_model::{Error, Result};
 use lictor_rpc::{Network, Remote, RemoteSettings};
 use lictor_sandbox::Sandbox;
-use lictor_server::{Observer, bootstrap, duties, sessions};
+use lictor_server::{Observer, bootstrap, duties, membership, sessions};
 use lictor_sys::clock::{Clock, SystemClock};
 use lictor_sys::file;
 use lictor_telemetry::log::{self, Log};
@@ -49,6 +49,8 @@ use crate::{banner, dns, identity, notify, parts, pools, reload, watch_files};
 
 /// How long the tasks of the agent may take to end.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(3);
+/// How long a server that leaves waits to be removed from the Raft configuration.
+const RAFT_LEAVE_TIMEOUT: Duration = Duration::from_secs(5);
 /// How many orders may wait.
 const ORDERS: usize = 16;
 
@@ -212,6 +214,7 @@ impl Agent {
                 Arc::clone(&observer),
                 stop.clone(),
             ));
+            tasks.spawn(membership::run(Arc::clone(&server), stop.clone()));
             tasks.spawn(sessions::run(Arc::clone(&server), observer, stop.clone()));
             tasks.spawn(parts::log_leadership(
                 Arc::clone(&opened),
@@ -353,8 +356,11 @@ impl Agent {
         Ok(())
     }
 
-    /// Tells the pools that this agent leaves.
+    /// Leaves the servers' cluster, and then the pools.
     async fn leave(&self) {
+        if let Some(consensus) = &self.consensus {
+            consensus.leave(RAFT_LEAVE_TIMEOUT).await;
+        }
         self.backend.gossip.leave().await;
         if let Some(wan) = &self.backend.wan {
             wan.leave().await;

@@ -18,6 +18,7 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use futures::future::join_all;
@@ -285,7 +286,7 @@ impl Consensus {
             in_cluster: self.in_cluster().await?,
             members,
             nominated: self.nomination().map(|nomination| nomination.id),
-            is_leaving: self.is_leaving(),
+            is_leaving: self.leaving.load(Ordering::Relaxed),
         })
     }
 

@@ -16,9 +16,13 @@ use openraft::type_config::async_runtime::watch::WatchReceiver;
 use openraft::{ChangeMembers, Instant as _};
 
 use crate::error::ProposeError;
+use crate::formation::{self, Question};
 use crate::node::{Consensus, Refusal};
 use crate::status;
 use crate::types::{Metrics, PeerInfo, public_index};
+
+/// How long to wait before trying again to leave.
+const LEAVE_AGAIN: Duration = Duration::from_millis(50);
 
 type Change = ChangeMembers<u64, PeerInfo>;
 
@@ -157,6 +161,35 @@ impl Consensus {
             Ok(Ok(_)) => Ok(()),
             _ => Err(ProposeError::Unavailable { reason: format!("{} did not take over", heir.info) }),
         }
+    }
+
+    /// Leaves the cluster: hands over leadership if this server has it, and has the leader remove
+    /// it. A server that has the only vote stays what it is, and a cluster without a leader is left
+    /// as it is once `limit` is over; its next leader removes whoever has left the gossip pool.
+    pub async fn leave(&self, limit: Duration) {
+        self.leaving.store(true, Ordering::Relaxed);
+        let leaving = async {
+            while let Err(why) = self.try_to_leave(limit).await {
+                tracing::debug!(%why, "not out of the cluster yet");
+                tokio::time::sleep(LEAVE_AGAIN).await;
+            }
+        };
+        if tokio::time::timeout(limit, leaving).await.is_err() {
+            tracing::warn!("this server leaves without having been removed from the Raft configuration");
+        }
+    }
+
+    async fn try_to_leave(&self, limit: Duration) -> Result<(), String> {
+        let others = self.peers().iter().any(|peer| peer.is_voter && !peer.is_self);
+        if !others || !self.peers().iter().any(|peer| peer.is_self) {
+            return Ok(());
+        }
+        if self.is_leader() {
+            self.transfer_leadership(None).await.map_err(|error| error.to_string())?;
+        }
+        let leader = self.leader().ok_or("no leader is known")?;
+        let question = Question::Remove { raft_id: self.raft_id() };
+        formation::ask(&self.transport, leader.address, question, limit).await.map(drop)
     }
 
     fn check_not_self(&self, raft_id: u64) -> Result<(), ProposeError> {

@@ -71,7 +71,7 @@ pub struct Consensus {
     /// Held while a nomination is made or acted upon.
     pub(crate) ballot: Semaphore,
     /// Whether this server is about to leave the cluster.
-    leaving: AtomicBool,
+    pub(crate) leaving: AtomicBool,
     pub(crate) transport: Arc<dyn Transport>,
     running: Mutex<Option<Running>>,
 }
@@ -163,10 +163,6 @@ impl Consensus {
     pub(crate) fn log(&self) -> Option<LogStore> {
         let running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
         running.as_ref().map(|running| running.log.clone())
-    }
-
-    pub(crate) fn is_leaving(&self) -> bool {
-        self.leaving.load(Ordering::Relaxed)
     }
 
     /// Forms a cluster of this one server, unless it belongs to one already. Says whether it did;

@@ -66,9 +66,12 @@ pub(crate) fn json(body: &Bytes) -> Result<Value, Failure> {
     serde_json::from_slice(body).map_err(|error| failed(error.to_string()))
 }
 
+/// How most complaints about a body begin.
+pub(crate) const FAILED: &str = "Request decode failed: ";
+
 /// A body that does not say what the endpoint needs.
 pub(crate) fn failed(why: impl std::fmt::Display) -> Failure {
-    Failure::bad_request(format!("Request decode failed: {why}"))
+    Failure::bad_request(format!("{FAILED}{why}"))
 }
 
 pub(crate) fn registration(body: &Bytes) -> Result<Registration, Failure> {

@@ -52,6 +52,14 @@ pub(crate) async fn remove_peer(call: Call) -> Result<Response<Body>, Failure> {
     }
 }
 
+pub(crate) async fn transfer_leader(call: Call) -> Result<Response<Body>, Failure> {
+    let id = Some(call.params.get("id").to_owned()).filter(|id| !id.is_empty());
+    match call.about_servers(ServerRequest::TransferLeadership { id }).await? {
+        ServerAnswer::Done => respond::json(&call, &Value::from_iter([("Success", true)])),
+        _ => Err(Failure::mismatch()),
+    }
+}
+
 pub(crate) async fn autopilot(call: Call) -> Result<Response<Body>, Failure> {
     if call.method == Method::PUT {
         return set_autopilot(call).await;
@@ -65,7 +73,9 @@ pub(crate) async fn autopilot(call: Call) -> Result<Response<Body>, Failure> {
 
 async fn set_autopilot(call: Call) -> Result<Response<Body>, Failure> {
     let refused = |failure: &Failure| {
-        Failure::bad_request(format!("Error parsing autopilot config: {}", failure.message()))
+        let why = failure.message();
+        let why = why.strip_prefix(decode::FAILED).unwrap_or(why);
+        Failure::bad_request(format!("Error parsing autopilot config: {why}"))
     };
     let body = call.whole_body()?;
     let fields = decode::json(body)

@@ -142,7 +142,7 @@ const ROUTES: &[Route] = routes! {
     "/v1/query/" ["GET", "PUT", "DELETE"] absent::prepared_queries;
     "/v1/snapshot" ["GET", "PUT"] absent::snapshots;
     "/v1/operator/raft/peer" ["DELETE"] operator::remove_peer;
-    "/v1/operator/raft/transfer-leader" ["POST"] absent::operator;
+    "/v1/operator/raft/transfer-leader" ["POST"] operator::transfer_leader;
     "/v1/operator/keyring" ["GET", "POST", "PUT", "DELETE"] keyring::keyring;
     "/v1/operator/autopilot/configuration" ["GET", "PUT"] operator::autopilot;
     "/v1/operator/autopilot/health" ["GET"] operator::health;

@@ -126,7 +126,7 @@ pub enum ServerAnswer {
 pub struct RaftServers {
     /// All of them.
     pub servers: Vec<RaftServer>,
-    /// The log index of this configuration.
+    /// Always 0, as in the reference.
     pub index: u64,
 }
 

@@ -178,7 +178,6 @@ pub async fn run(
     loop {
         changes.mark_unchanged();
         let established = leadership.borrow_and_update().established;
-        server.note_leading(established, clock.unix_millis());
         let wait = if established {
             let start = clock.now();
             let done = reconcile(&server, &mut absences, start).await;

@@ -13,6 +13,7 @@
 mod autopilot;
 pub mod bootstrap;
 pub mod duties;
+pub mod membership;
 mod peers;
 mod place;
 mod pools;
@@ -25,7 +26,7 @@ mod transaction;
 mod write;
 
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -37,8 +38,10 @@ use lictor_model::operator::AutopilotConfig;
 use lictor_model::{Datacenter, Error, Result};
 use lictor_rpc::Transport;
 use lictor_store::Store;
+use lictor_sys::clock::SystemClock;
 use tokio_util::sync::CancellationToken;
 
+use crate::autopilot::Autopilot;
 use crate::timers::Timers;
 
 /// How a server answers.
@@ -79,10 +82,11 @@ pub struct Server {
     /// Whether this server, while leading, has put itself into the catalog. Until then it does
     /// not call itself leader: who sees a leader expects to see its node too.
     is_registered: AtomicBool,
-    /// Since when this server leads, in milliseconds of the Unix epoch.
-    leading_since: AtomicU64,
+    /// How the servers are, while this one leads.
+    autopilot: Mutex<Option<Autopilot>>,
     /// When sessions and lock-delays end, while this server leads.
     timers: Mutex<Option<Timers>>,
+    clock: SystemClock,
     stop: CancellationToken,
 }
 
@@ -106,8 +110,9 @@ impl Server {
             transport,
             resolver: Resolver::default(),
             is_registered: AtomicBool::new(false),
-            leading_since: AtomicU64::new(0),
+            autopilot: Mutex::new(None),
             timers: Mutex::new(None),
+            clock: SystemClock::default(),
             stop,
         }
     }
@@ -154,15 +159,6 @@ impl Server {
                 Err(Error::no_path())
             }
             _ => Ok(()),
-        }
-    }
-
-    /// Notes since when this server leads without a break; 0 if it does not.
-    pub(crate) fn note_leading(&self, leads: bool, now: u64) {
-        if !leads {
-            self.leading_since.store(0, Ordering::Relaxed);
-        } else if self.leading_since.load(Ordering::Relaxed) == 0 {
-            self.leading_since.store(now, Ordering::Relaxed);
         }
     }
 

@@ -3,9 +3,10 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use lictor_consensus::PeerInfo;
 use lictor_model::cluster::{ServerAnswer, ServerOptions, ServerRequest};
 use lictor_model::query::Consistency;
-use lictor_model::{Error, Result};
+use lictor_model::{Code, Error, Result};
 use lictor_rpc::message::{Answer, Request};
 use tokio::time::Instant;
 
@@ -44,6 +45,18 @@ impl<T> Attempt<T> {
         match self {
             Self::Done(done) => Attempt::Done(then(done)),
             Self::Elsewhere => Attempt::Elsewhere,
+        }
+    }
+}
+
+/// What becomes of a request that went to a leader that leads no more: a read is asked again, a
+/// write may have been agreed on.
+fn superseded(request: &Request) -> Result<Option<Answer>> {
+    match request {
+        Request::Read { .. } => Ok(None),
+        Request::Write { .. } | Request::Servers { .. } => {
+            let why = "leadership changed on the way; whether it was carried out is unknown";
+            Err(Error::new(Code::Timeout, why))
         }
     }
 }
@@ -95,9 +108,12 @@ impl Server {
                 }
                 _ if came == Came::Forwarded => return Ok(Answer::NotLeader),
                 Place::At(leader) => {
-                    if let Some(answer) =
-                        lictor_rpc::forward(self.transport.as_ref(), leader, &request).await?
-                    {
+                    let answer = tokio::select! {
+                        answer = lictor_rpc::forward(self.transport.as_ref(), leader, &request) => answer?,
+                        // A connection may take long to notice what the majority has.
+                        () = self.led_by_another(leader) => superseded(&request)?,
+                    };
+                    if let Some(answer) = answer {
                         return Ok(answer);
                     }
                 }
@@ -118,6 +134,15 @@ impl Server {
         }
     }
 
+    /// Waits until somebody else is known to lead.
+    async fn led_by_another(&self, former: SocketAddr) {
+        let mut leadership = self.consensus.subscribe_leadership();
+        let by_another = |leader: &PeerInfo| leader.address != former;
+        if leadership.wait_for(|now| now.leader.as_ref().is_some_and(by_another)).await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+
     async fn here(&self, request: &Request) -> Result<Attempt<Answer>> {
         let done = match request {
             Request::Read { query, options } => self.read_here(query, options).await?.map(Answer::Reply),
@@ -125,9 +150,7 @@ impl Server {
                 let authorizer = self.resolver.resolve(&options.token);
                 self.write_here(&authorizer, command.clone()).await?.map(Answer::Outcome)
             }
-            Request::Servers { request, .. } => {
-                Attempt::Done(Answer::Servers(self.about_servers_here(request).await?))
-            }
+            Request::Servers { request, .. } => self.about_servers_here(request).await?.map(Answer::Servers),
         };
         Ok(done)
     }
@@ -149,8 +172,8 @@ impl Server {
         }
     }
 
-    async fn about_servers_here(&self, request: &ServerRequest) -> Result<ServerAnswer> {
-        Ok(match request {
+    async fn about_servers_here(&self, request: &ServerRequest) -> Result<Attempt<ServerAnswer>> {
+        Ok(Attempt::Done(match request {
             ServerRequest::Leader => ServerAnswer::Leader(self.leader()),
             ServerRequest::Peers => {
                 let servers = self.servers().servers;
@@ -164,17 +187,15 @@ impl Server {
             ServerRequest::DatacenterCoordinates => {
                 ServerAnswer::DatacenterCoordinates(self.datacenter_coordinates().await)
             }
-            ServerRequest::Health => ServerAnswer::Health(self.health(&self.gossip.members())),
+            ServerRequest::Health => ServerAnswer::Health(self.health()),
             ServerRequest::RemovePeer { id, address } => {
-                self.remove_peer(id.as_deref(), address.as_deref())?;
-                ServerAnswer::Done
+                let removed = self.remove_peer(id.as_deref(), address.as_deref()).await?;
+                return Ok(removed.map(|()| ServerAnswer::Done));
             }
-            ServerRequest::TransferLeadership { .. } => {
-                return Err(Error::new(
-                    lictor_model::Code::Unimplemented,
-                    "this build cannot hand over leadership",
-                ));
+            ServerRequest::TransferLeadership { id } => {
+                let transferred = self.transfer_leadership(id.as_deref()).await?;
+                return Ok(transferred.map(|()| ServerAnswer::Done));
             }
-        })
+        }))
     }
 }

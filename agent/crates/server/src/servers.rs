@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use lictor_consensus::PeerInfo;
 use lictor_model::local::{Member, MemberStatus};
 
 /// What a member that is a server says of itself.
@@ -19,6 +20,8 @@ pub(crate) struct ServerMember {
     pub(crate) expect: usize,
     /// Whether it forms a cluster of its own.
     pub(crate) forms_alone: bool,
+    /// The compatibility level of its build.
+    pub(crate) version: String,
     /// Whether it is to have no vote.
     pub(crate) is_read_replica: bool,
 }
@@ -38,7 +41,13 @@ impl ServerMember {
             status: member.status,
             expect: tag("expect").parse().unwrap_or(0),
             forms_alone: tag("bootstrap") == "1",
+            version: tag("build").split(':').next().unwrap_or_default().to_owned(),
             is_read_replica: tag("read_replica") == "1",
         })
+    }
+
+    /// What Raft is to know of it.
+    pub(crate) fn info(&self) -> PeerInfo {
+        PeerInfo { address: self.address, name: self.name.clone(), node_id: self.id.clone() }
     }
 }

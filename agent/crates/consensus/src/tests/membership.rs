@@ -114,6 +114,36 @@ async fn leadership_goes_where_it_is_handed_and_no_read_is_answered_meanwhile() 
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn five_servers_become_three_by_leaving_and_the_last_one_stays() {
+    let wires = Arc::new(Wires::default());
+    let mut servers = Vec::new();
+    for number in 1..=5 {
+        servers.push(wires.open(Storage::Memory, options(number)).await);
+    }
+    let members = servers.iter().map(|server| (server.consensus.raft_id(), server.consensus.node().clone()));
+    servers[0].consensus.bootstrap_with(members.collect()).await.unwrap();
+    while servers.len() > 1 {
+        let all: Vec<&Server> = servers.iter().collect();
+        let leader = leader_of(&all).await;
+        leader.put("servers", &servers.len().to_string()).await;
+        // In turn the leader and another one.
+        let leaves = if servers.len() % 2 == 1 { number_of(leader) } else { number_of(leader) % 5 + 1 };
+        let position = servers.iter().position(|server| number_of(server) == leaves).unwrap_or_default();
+        let gone = servers.remove(position);
+        gone.consensus.leave(DEADLINE).await;
+        let all: Vec<&Server> = servers.iter().collect();
+        let leader = leader_of(&all).await;
+        assert_eq!(voters(leader).len(), servers.len());
+        assert!(!voters(leader).contains(&number_of(&gone)));
+        gone.consensus.shutdown().await;
+        leader.put("left", &number_of(&gone).to_string()).await;
+    }
+    servers[0].consensus.leave(DEADLINE).await;
+    servers[0].put("alone", "yes").await;
+    shut_down(servers).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_is_found_again_at_its_new_address() {
     let wires = Arc::new(Wires::default());
     let directory = tempfile::tempdir().unwrap();

@@ -112,6 +112,8 @@ pub(crate) struct World {
     pub(crate) traffic: (u64, u64),
     /// Whether events are kept; counts always are.
     pub(crate) keeps_events: bool,
+    /// How many have been told that somebody says something new.
+    pub(crate) updates: usize,
 }
 
 impl World {
@@ -127,6 +129,7 @@ impl World {
             sequence: 0,
             traffic: (0, 0),
             keeps_events: true,
+            updates: 0,
         }
     }
 
@@ -278,6 +281,7 @@ impl World {
                 }
                 Output::Event(event) => {
                     let keeps = self.keeps_events;
+                    self.updates += usize::from(matches!(event, MemberEvent::Update(_)));
                     let node = self.node_mut(number);
                     match event {
                         MemberEvent::Join(_) => node.alive += 1,
@@ -367,6 +371,26 @@ impl World {
             }
         }
         Some(self.now.since(start))
+    }
+
+    /// The same, looking only every 10 ms.
+    pub(crate) fn run_while_every(
+        &mut self,
+        limit: Duration,
+        mut holds_not: impl FnMut(&Self) -> bool,
+    ) -> Option<Duration> {
+        let start = self.now;
+        while holds_not(self) {
+            if self.now.since(start) > limit {
+                return None;
+            }
+            self.run_for(Duration::from_millis(10));
+        }
+        Some(self.now.since(start))
+    }
+
+    pub(crate) fn is_running(&self, number: usize) -> bool {
+        self.node(number).running
     }
 
     pub(crate) fn run_until(
