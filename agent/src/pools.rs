@@ -67,6 +67,9 @@ impl Pools {
                 tasks.spawn(joining::until_joined(Arc::clone(pool), config.clone(), cluster, stop.clone()));
             }
         }
+        if let Some(wan) = &self.wan {
+            tasks.spawn(joining::follow(Arc::clone(&self.lan), Arc::clone(wan), stop.clone()));
+        }
     }
 }
 

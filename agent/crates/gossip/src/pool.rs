@@ -524,7 +524,7 @@ impl Pool {
         for notice in came.notices {
             self.ask_for_record(&notice);
         }
-        if let Some(version) = came.refute.filter(|version| *version >= self.me.version) {
+        if let Some(version) = came.refute.filter(|version| *version > self.me.version) {
             // Someone repeats what this node said in an earlier life, or says what it never did.
             let version = version.saturating_add(1);
             self.say(Record { version, leaving: self.leaving, pruned: false, ..self.me.clone() });
