@@ -3,6 +3,7 @@
 mod cluster;
 mod failing;
 mod formation;
+mod hanging;
 mod membership;
 mod power;
 mod single;

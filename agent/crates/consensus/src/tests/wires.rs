@@ -55,12 +55,21 @@ impl Wires {
         self.cut.lock().unwrap().clear();
     }
 
+    /// One server's end.
+    pub(super) fn end(self: &Arc<Self>, number: u16) -> Arc<dyn Transport> {
+        Arc::new(End { from: peer(number).address, wires: Arc::clone(self) })
+    }
+
+    /// Others reach a server from now on.
+    pub(super) fn connect(&self, consensus: &Arc<Consensus>) {
+        self.servers.lock().unwrap().insert(consensus.node().address, Arc::downgrade(consensus));
+    }
+
     pub(super) async fn open(self: &Arc<Self>, storage: Storage, options: Options) -> Server {
         let store = Arc::new(Store::new());
-        let address = options.node.address;
-        let end = End { from: address, wires: Arc::clone(self) };
-        let consensus = Consensus::open(options, storage, Arc::clone(&store), Arc::new(end)).await.unwrap();
-        self.servers.lock().unwrap().insert(address, Arc::downgrade(&consensus));
+        let end = self.end(options.node.address.port() - 8300);
+        let consensus = Consensus::open(options, storage, Arc::clone(&store), end).await.unwrap();
+        self.connect(&consensus);
         Server { consensus, store }
     }
 }
