@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use lictor_testkit::{Cluster, Network, Plan, eventually_within};
+use serde_json::json;
 
 use crate::load::Load;
 use crate::turn;
@@ -12,7 +13,8 @@ const LIMIT: Duration = Duration::from_secs(40);
 #[test]
 fn a_leader_cut_off_with_the_minority_acknowledges_nothing() {
     let _turn = turn::take();
-    let cluster = Cluster::of_three();
+    let config = json!({"performance": {"raft_multiplier": 1, "rpc_hold_timeout": "1s"}});
+    let cluster = Cluster::start(&Plan { config, ..Plan::default() });
     let old = cluster.wait_for_leader();
     let others: Vec<usize> = (0..3).filter(|server| *server != old).collect();
     cluster.network.cut_off(&[Network::server(old + 1)]);
@@ -60,7 +62,7 @@ fn a_client_cut_off_from_all_servers_looks_after_its_own_and_catches_up() {
     let client = cluster.clients[0].http().patience(LIMIT);
     client.put_json(
         "/v1/agent/service/register",
-        &serde_json::json!({"Name": "web", "Check": {"TTL": "1h", "CheckID": "t"}}),
+        &json!({"Name": "web", "Check": {"TTL": "1h", "CheckID": "t"}}),
     );
     client.put("/v1/agent/check/pass/t", "").ok();
     let server = cluster.servers[0].http().patience(LIMIT);
@@ -81,7 +83,7 @@ fn a_client_cut_off_from_all_servers_looks_after_its_own_and_catches_up() {
     assert_eq!(client.json("/v1/agent/checks")["t"]["Status"], "passing");
     assert_eq!(client.get("/v1/agent/health/service/name/web").status, 200);
     client.put("/v1/agent/check/warn/t", "while away").ok();
-    client.put_json("/v1/agent/service/register", &serde_json::json!({"Name": "new"}));
+    client.put_json("/v1/agent/service/register", &json!({"Name": "new"}));
     cluster.network.heal();
     eventually_within(LIMIT, "what happened meanwhile is in the catalog", || {
         let checks = server.json("/v1/health/checks/web");

@@ -10,7 +10,7 @@ use crate::types::PeerInfo;
 /// How often a leader is heard at multiplier 1.
 const HEARTBEAT: Duration = Duration::from_millis(50);
 /// How long a follower waits at the least, at multiplier 1, before it stands for election.
-const ELECTION: Duration = Duration::from_millis(200);
+const ELECTION: Duration = Duration::from_millis(150);
 
 /// Where the log and the snapshots are kept.
 #[derive(Clone, Debug, PartialEq, Eq)]

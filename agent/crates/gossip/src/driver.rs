@@ -1,339 +1,340 @@
-//! A pool on a UDP socket: one task that owns both.
+//! A pool on its sockets: one task that owns both.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::io;
-use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::{BTreeMap, HashMap};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use lictor_model::coordinate::Coordinate;
 use lictor_model::local::Member;
-use lictor_sys::clock::Clock;
-use lictor_sys::net::{self, Sharing};
-use lictor_sys::random;
-use tokio::net::UdpSocket;
-use tokio::sync::{broadcast, mpsc, oneshot, watch};
-use tokio::task::JoinHandle;
+use lictor_sys::clock::{Clock, Moment};
+use tokio::net::{TcpListener, UdpSocket};
+use tokio::sync::{Semaphore, broadcast, mpsc, oneshot, watch};
+use tokio::task::JoinSet;
 
 use crate::event::MemberEvent;
+use crate::keyring::KeyRequest;
 use crate::options::Options;
-use crate::pool::{Figures, Input, Output, Pool};
+use crate::places::{self, Places};
+use crate::pool::{Figures, Input, Output, Pool, Unjoined, table};
 use crate::record::RecordError;
+use crate::streams::{self, Incoming};
+use crate::talk::KeyReport;
 
 /// How many requests may wait for the task.
-const REQUESTS: usize = 16;
+pub(crate) const REQUESTS: usize = 16;
 /// How many events a slow reader may be behind before it misses some.
-const EVENTS: usize = 1024;
-/// How long a join tries before it reports who was met.
-const JOIN_LIMIT: Duration = Duration::from_secs(10);
-/// How long leaving may take.
-const LEAVE_LIMIT: Duration = Duration::from_secs(5);
+pub(crate) const EVENTS: usize = 1024;
 /// How long the task sleeps when nothing is due.
 const IDLE: Duration = Duration::from_secs(60);
 /// More than any packet, so that one that is too long is seen to be.
 const BUFFER: usize = 2048;
+/// How many packets are taken in before anything else gets its turn.
+const PACKETS_AT_ONCE: usize = 128;
+/// How many questions by stream are open at once; others wait.
+const STREAMS_AT_ONCE: usize = 32;
+/// How often the file of members is written at the most.
+const WRITE_EVERY: Duration = Duration::from_secs(5);
 
-/// Why nobody was joined.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum JoinError {
-    /// None of the addresses answered in time.
-    #[error("none of the {0} addresses answered within {JOIN_LIMIT:?}")]
-    NobodyAnswered(usize),
-    /// The pool has been left or shut down.
-    #[error("gossip has stopped")]
-    Stopped,
-}
+pub(crate) type Met = mpsc::Sender<(SocketAddr, Result<(), Unjoined>)>;
 
-enum Request {
-    Join(Vec<SocketAddr>, mpsc::Sender<SocketAddr>),
-    StopJoining(Vec<SocketAddr>),
+pub(crate) enum Request {
+    Join(Vec<SocketAddr>, Met),
     SetTags(BTreeMap<String, String>, oneshot::Sender<Result<(), RecordError>>),
+    ForceLeave { name: String, prune: bool },
+    Keys(KeyRequest, oneshot::Sender<KeyReport>),
     Leave,
     Stop,
 }
 
-/// This agent's membership in a gossip pool.
-pub struct Gossip {
-    address: SocketAddr,
-    requests: mpsc::Sender<Request>,
-    members: watch::Receiver<Arc<[Member]>>,
-    figures: watch::Receiver<Figures>,
-    left: watch::Receiver<bool>,
-    events: broadcast::WeakSender<MemberEvent>,
-    /// Has everything from the start on, for the first who asks.
-    first: Mutex<Option<broadcast::Receiver<MemberEvent>>>,
-    task: Mutex<Option<JoinHandle<()>>>,
+/// What can be seen of a pool from outside, beside its members.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Published {
+    pub(crate) figures: Figures,
+    pub(crate) coordinate: Coordinate,
+    pub(crate) is_encrypted: bool,
 }
 
-impl Gossip {
-    /// Binds the UDP socket and starts a pool with this one member.
-    ///
-    /// # Errors
-    /// Those of the socket, and tags that are too long.
-    pub fn start(mut options: Options, bind: SocketAddr, clock: Arc<dyn Clock>) -> io::Result<Self> {
-        let socket = net::bind_udp(bind, Sharing::Exclusive)
-            .map_err(|error| io::Error::new(error.kind(), format!("cannot gossip on udp {bind}: {error}")))?;
-        let address = socket.local_addr()?;
-        if options.advertise.port() == 0 {
-            options.advertise.set_port(address.port());
+impl Published {
+    pub(crate) fn of(pool: &Pool) -> Self {
+        Self {
+            figures: pool.figures(),
+            coordinate: pool.coordinate().clone(),
+            is_encrypted: pool.is_encrypted(),
         }
-        let mut pool = Pool::new(&options, clock.unix_millis(), random::seed(), clock.now())
-            .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
-        let (events, first) = broadcast::channel(EVENTS);
-        for output in pool.start() {
-            if let Output::Event(event) = output {
-                let _ = events.send(event);
+    }
+}
+
+/// Files that follow what the pool knows.
+struct Kept {
+    members: Option<PathBuf>,
+    keys: Option<PathBuf>,
+    /// The revision of the members in the file.
+    written: u64,
+    last: Moment,
+    /// Keys that are not in their file yet.
+    new_keys: Option<Vec<String>>,
+    /// One write after the other.
+    writing: JoinSet<()>,
+}
+
+impl Kept {
+    fn write(&mut self, what: &'static str, write: impl FnOnce() -> std::io::Result<()> + Send + 'static) {
+        self.writing.spawn_blocking(move || {
+            if let Err(error) = write() {
+                tracing::error!(%error, "{what} cannot be written");
             }
-        }
-        let (requests, receive_requests) = mpsc::channel(REQUESTS);
-        let (publish_members, members) = watch::channel(pool.members().into());
-        let (publish_figures, figures) = watch::channel(pool.figures());
-        let (publish_left, left) = watch::channel(false);
-        let weak_events = events.downgrade();
-        let driver = Driver {
-            pool,
-            socket,
-            clock,
-            events,
-            members: publish_members,
-            figures: publish_figures,
-            left: publish_left,
-            joining: Vec::new(),
-            revision: 0,
-        };
-        let task = tokio::spawn(driver.run(receive_requests));
-        Ok(Self {
-            address,
-            requests,
-            members,
-            figures,
-            left,
-            events: weak_events,
-            first: Mutex::new(Some(first)),
-            task: Mutex::new(Some(task)),
-        })
+        });
     }
 
-    /// Where the socket is bound.
-    #[must_use]
-    pub fn local_addr(&self) -> SocketAddr {
-        self.address
-    }
-
-    /// All members that are known, this node included, in the order of their names.
-    #[must_use]
-    pub fn members(&self) -> Arc<[Member]> {
-        Arc::clone(&self.members.borrow())
-    }
-
-    /// The same, to be told when it changes.
-    #[must_use]
-    pub fn watch_members(&self) -> watch::Receiver<Arc<[Member]>> {
-        self.members.clone()
-    }
-
-    /// What happens to members, this node included. The first caller gets everything since the
-    /// start, so its own join too; later ones get what happens from then on. Who reads too slowly
-    /// is told how much it missed and should look at [`Gossip::members`] again.
-    #[must_use]
-    pub fn events(&self) -> broadcast::Receiver<MemberEvent> {
-        let first = self.first.lock().unwrap_or_else(PoisonError::into_inner).take();
-        first.or_else(|| self.events.upgrade().map(|events| events.subscribe())).unwrap_or_else(|| {
-            // The pool has stopped: an end without events.
-            broadcast::channel(1).1
-        })
-    }
-
-    /// What has passed through.
-    #[must_use]
-    pub fn figures(&self) -> Figures {
-        *self.figures.borrow()
-    }
-
-    /// Meets the members at these addresses, and through them everyone else. Returns how many of
-    /// the addresses were met within ten seconds.
-    ///
-    /// # Errors
-    /// If none was.
-    pub async fn join(&self, addresses: Vec<SocketAddr>) -> Result<usize, JoinError> {
-        let mut waiting: BTreeSet<SocketAddr> = addresses.into_iter().collect();
-        let wanted = waiting.len();
-        if wanted == 0 {
-            return Ok(0);
-        }
-        let (met, mut meetings) = mpsc::channel(wanted);
-        self.request(Request::Join(waiting.iter().copied().collect(), met)).await?;
-        let meeting = async {
-            while !waiting.is_empty() {
-                match meetings.recv().await {
-                    Some(address) => waiting.remove(&address),
-                    None => return Err(JoinError::Stopped),
-                };
-            }
-            Ok(())
-        };
-        let outcome = tokio::time::timeout(JOIN_LIMIT, meeting).await;
-        let joined = wanted - waiting.len();
-        match outcome {
-            Ok(Ok(())) => Ok(joined),
-            Ok(Err(error)) => Err(error),
-            Err(_) => {
-                self.request(Request::StopJoining(waiting.into_iter().collect())).await?;
-                if joined == 0 { Err(JoinError::NobodyAnswered(wanted)) } else { Ok(joined) }
-            }
+    fn write_members(&mut self, pool: &Pool, left: bool) {
+        self.written = pool.revision();
+        if let Some(path) = self.members.clone() {
+            let places = Places::new(table::places(&pool.members()), left);
+            self.write("the file of members", move || places.write(&path));
         }
     }
 
-    /// Says something else of this node.
-    ///
-    /// # Errors
-    /// If the tags are too long; the old ones stay then.
-    pub async fn set_tags(&self, tags: BTreeMap<String, String>) -> Result<(), RecordError> {
-        let (done, outcome) = oneshot::channel();
-        if self.request(Request::SetTags(tags, done)).await.is_err() {
-            return Ok(());
-        }
-        outcome.await.unwrap_or(Ok(()))
-    }
-
-    /// Leaves the pool, such that others see this node as left and not as failed. Returns once
-    /// they had a moment to hear of it; [`Gossip::shutdown`] comes after that.
-    pub async fn leave(&self) {
-        if self.request(Request::Leave).await.is_err() {
+    /// Begins what is to be written next.
+    fn go_on(&mut self, pool: &Pool, now: Moment) {
+        if !self.writing.is_empty() {
             return;
         }
-        let mut left = self.left.clone();
-        let leaving = left.wait_for(|left| *left);
-        if tokio::time::timeout(LEAVE_LIMIT, leaving).await.is_err() {
-            tracing::warn!("leaving the gossip pool took too long, others may see a failure");
+        if let Some(keys) = self.new_keys.take() {
+            if let Some(path) = self.keys.clone() {
+                self.write("the keyring", move || places::write(&path, &keys));
+            }
+        } else if self.written != pool.revision() && now.since(self.last) >= WRITE_EVERY {
+            self.last = now;
+            self.write_members(pool, false);
         }
     }
 
-    /// Stops without a word. Others will see this node as failed, unless it has left.
-    pub async fn shutdown(&self) {
-        let task = self.task.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let Some(task) = task else {
-            return;
-        };
-        let _ = self.request(Request::Stop).await;
-        if task.await.is_err() {
-            tracing::warn!("gossip did not stop in an orderly way");
+    /// Writes what is still to be written.
+    async fn finish(&mut self, pool: &Pool, left: bool) {
+        while self.writing.join_next().await.is_some() {}
+        self.go_on(pool, self.last);
+        while self.writing.join_next().await.is_some() {}
+        if left || self.written != pool.revision() {
+            self.write_members(pool, left);
         }
-    }
-
-    async fn request(&self, request: Request) -> Result<(), JoinError> {
-        self.requests.send(request).await.map_err(|_| JoinError::Stopped)
+        while self.writing.join_next().await.is_some() {}
     }
 }
 
-impl Drop for Gossip {
-    fn drop(&mut self) {
-        if let Some(task) = self.task.get_mut().unwrap_or_else(PoisonError::into_inner).take() {
-            task.abort();
-        }
-    }
-}
-
-struct Driver {
+pub(crate) struct Driver {
     pool: Pool,
-    socket: UdpSocket,
+    packets: UdpSocket,
     clock: Arc<dyn Clock>,
     events: broadcast::Sender<MemberEvent>,
+    published: watch::Sender<Published>,
     members: watch::Sender<Arc<[Member]>>,
-    figures: watch::Sender<Figures>,
     left: watch::Sender<bool>,
-    joining: Vec<Joining>,
+    /// Joins that wait for what becomes of an address.
+    joining: Vec<(SocketAddr, Met)>,
+    /// Who waits for what becomes of a request about keys.
+    rounds: HashMap<u64, oneshot::Sender<KeyReport>>,
+    next_round: u64,
+    /// Whose questions by stream wait for an answer.
+    asking: HashMap<u64, oneshot::Sender<Bytes>>,
+    next_ticket: u64,
+    /// Questions of this node's that are open.
+    asked: JoinSet<(u64, Result<Bytes, String>)>,
+    places: Arc<Semaphore>,
+    /// The address that the sockets are bound to.
+    source: IpAddr,
     /// Which revision of the members was published.
     revision: u64,
-}
-
-/// A join that waits for its addresses to be met.
-struct Joining {
-    addresses: BTreeSet<SocketAddr>,
-    met: mpsc::Sender<SocketAddr>,
+    kept: Kept,
 }
 
 impl Driver {
-    async fn run(mut self, mut requests: mpsc::Receiver<Request>) {
-        let mut buffer = vec![0; BUFFER];
-        loop {
-            let wait = self.pool.next_wake().map_or(IDLE, |wake| wake.since(self.clock.now()));
-            let input = tokio::select! {
-                received = self.socket.recv_from(&mut buffer) => match received {
-                    Ok((length, from)) => {
-                        let data = Bytes::copy_from_slice(buffer.get(..length).unwrap_or_default());
-                        Input::Packet { from, data }
-                    }
-                    // A peer's closed port is reported here; it says nothing about this socket.
-                    Err(error) => {
-                        tracing::debug!(%error, "receiving gossip");
-                        continue;
-                    }
-                },
-                request = requests.recv() => match request {
-                    Some(Request::Join(addresses, met)) => {
-                        let waiting = addresses.iter().copied().collect();
-                        self.joining.push(Joining { addresses: waiting, met });
-                        Input::Join(addresses)
-                    }
-                    Some(Request::StopJoining(mut addresses)) => {
-                        self.joining.retain(|join| !join.met.is_closed());
-                        // Another join may still want some of them.
-                        addresses.retain(|address| {
-                            !self.joining.iter().any(|join| join.addresses.contains(address))
-                        });
-                        Input::StopJoining(addresses)
-                    }
-                    Some(Request::SetTags(tags, done)) => {
-                        let outcome = self.handle(Input::SetTags(tags));
-                        let _ = done.send(outcome);
-                        continue;
-                    }
-                    Some(Request::Leave) => Input::Leave,
-                    Some(Request::Stop) | None => return,
-                },
-                () = tokio::time::sleep(wait) => Input::Wake,
-            };
-            if let Err(error) = self.handle(input) {
-                tracing::warn!(%error, "gossip");
-            }
+    #[expect(clippy::too_many_arguments, reason = "its parts, each once")]
+    pub(crate) fn new(
+        pool: Pool,
+        options: &Options,
+        packets: UdpSocket,
+        clock: Arc<dyn Clock>,
+        events: broadcast::Sender<MemberEvent>,
+        published: watch::Sender<Published>,
+        members: watch::Sender<Arc<[Member]>>,
+        left: watch::Sender<bool>,
+    ) -> Self {
+        let kept = Kept {
+            members: options.members_file.clone(),
+            keys: options.keyring_file.clone(),
+            written: pool.revision(),
+            last: clock.now(),
+            new_keys: None,
+            writing: JoinSet::new(),
+        };
+        Self {
+            source: packets.local_addr().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |at| at.ip()),
+            pool,
+            packets,
+            clock,
+            events,
+            published,
+            members,
+            left,
+            joining: Vec::new(),
+            rounds: HashMap::new(),
+            next_round: 0,
+            asking: HashMap::new(),
+            next_ticket: 0,
+            asked: JoinSet::new(),
+            places: Arc::new(Semaphore::new(STREAMS_AT_ONCE)),
+            revision: 0,
+            kept,
         }
     }
 
-    fn handle(&mut self, input: Input) -> Result<(), RecordError> {
-        let outputs = self.pool.handle(input, self.clock.now())?;
-        let mut left = false;
+    /// Runs the pool until it is told to stop; `before` are the members of an earlier life.
+    pub(crate) async fn run(
+        mut self,
+        mut requests: mpsc::Receiver<Request>,
+        listener: TcpListener,
+        before: Vec<SocketAddr>,
+    ) {
+        let (questions, mut incoming) = mpsc::channel(REQUESTS);
+        let mut listening = JoinSet::new();
+        listening.spawn(streams::listen(listener, questions));
+        let mut buffer = vec![0; BUFFER];
+        self.handle(Input::Rejoin(before));
+        loop {
+            // What has come is heard before anybody is blamed for not having said it.
+            for _ in 0..PACKETS_AT_ONCE {
+                let Ok((length, from)) = self.packets.try_recv_from(&mut buffer) else { break };
+                self.packet(from, &buffer, length);
+            }
+            if self.pool.next_wake().is_some_and(|wake| wake <= self.clock.now()) {
+                self.handle(Input::Wake);
+            }
+            self.publish();
+            let wait = self.pool.next_wake().map_or(IDLE, |wake| wake.since(self.clock.now()));
+            tokio::select! {
+                received = self.packets.recv_from(&mut buffer) => match received {
+                    Ok((length, from)) => self.packet(from, &buffer, length),
+                    // A peer's closed port is reported here; it says nothing about this socket.
+                    Err(error) => tracing::debug!(%error, "receiving gossip"),
+                },
+                request = requests.recv() => match request {
+                    Some(Request::Stop) | None => break,
+                    Some(request) => self.requested(request),
+                },
+                Some(Incoming { from, question, answer }) = incoming.recv() => {
+                    self.next_ticket += 1;
+                    self.asking.insert(self.next_ticket, answer);
+                    self.handle(Input::Asked { ticket: self.next_ticket, from, data: question });
+                }
+                Some(answered) = self.asked.join_next() => {
+                    // A task that was ended has no one waiting for it either.
+                    if let Ok((ticket, answer)) = answered {
+                        self.handle(Input::Answered { ticket, answer });
+                    }
+                }
+                Some(_) = self.kept.writing.join_next() => {}
+                () = tokio::time::sleep(wait) => {}
+            }
+        }
+        let left = *self.left.borrow();
+        self.kept.finish(&self.pool, left).await;
+    }
+
+    fn packet(&mut self, from: SocketAddr, buffer: &[u8], length: usize) {
+        let data = Bytes::copy_from_slice(buffer.get(..length).unwrap_or_default());
+        self.handle(Input::Packet { from, data });
+    }
+
+    fn requested(&mut self, request: Request) {
+        match request {
+            Request::Join(addresses, met) => {
+                self.joining.extend(addresses.iter().map(|address| (*address, met.clone())));
+                self.handle(Input::Join(addresses));
+            }
+            Request::SetTags(tags, done) => {
+                let outcome = self.pool.handle(Input::SetTags(tags), self.clock.now());
+                let _ = done.send(outcome.map(|outputs| self.carry_out(outputs)));
+            }
+            Request::ForceLeave { name, prune } => self.handle(Input::ForceLeave { name, prune }),
+            Request::Keys(request, done) => {
+                self.next_round += 1;
+                self.rounds.insert(self.next_round, done);
+                self.handle(Input::Keys { round: self.next_round, request });
+            }
+            Request::Leave => self.handle(Input::Leave),
+            Request::Stop => {}
+        }
+    }
+
+    fn handle(&mut self, input: Input) {
+        match self.pool.handle(input, self.clock.now()) {
+            Ok(outputs) => self.carry_out(outputs),
+            Err(error) => tracing::warn!(%error, "gossip"),
+        }
+    }
+
+    fn carry_out(&mut self, outputs: Vec<Output>) {
         for output in outputs {
             match output {
                 Output::Send { to, data } => {
                     // A packet that cannot go out right now is a lost packet.
-                    if let Err(error) = self.socket.try_send_to(&data, to) {
+                    if let Err(error) = self.packets.try_send_to(&data, to) {
                         tracing::debug!(%error, %to, "sending gossip");
+                    }
+                }
+                Output::Ask { ticket, to, data } => {
+                    let (places, source) = (Arc::clone(&self.places), self.source);
+                    self.asked.spawn(async move {
+                        // Nobody closes it.
+                        let _place = places.acquire_owned().await;
+                        (ticket, streams::ask(source, to, data).await)
+                    });
+                }
+                Output::Answer { ticket, data } => {
+                    if let (Some(asking), Some(data)) = (self.asking.remove(&ticket), data) {
+                        // Whoever asked may have gone.
+                        let _ = asking.send(data);
                     }
                 }
                 Output::Event(event) => {
                     // Nobody may be interested yet.
                     let _ = self.events.send(event);
                 }
-                Output::Joined(address) => {
-                    self.joining.retain(|join| !join.met.is_closed());
-                    for join in self.joining.iter().filter(|join| join.addresses.contains(&address)) {
+                Output::Joined { address, outcome } => {
+                    for (_, met) in self.joining.extract_if(.., |(waiting, _)| *waiting == address) {
                         // There is room for all that it waits for.
-                        let _ = join.met.try_send(address);
+                        let _ = met.try_send((address, outcome.clone()));
                     }
                 }
-                Output::Left => left = true,
+                Output::Keys { round, report } => {
+                    if let Some(done) = self.rounds.remove(&round) {
+                        let _ = done.send(report);
+                    }
+                }
+                Output::KeysChanged(keys) => self.kept.new_keys = Some(keys),
+                Output::Left => {
+                    self.publish();
+                    self.left.send_replace(true);
+                }
             }
         }
-        // A list is made only when it differs, not for every packet.
+    }
+
+    /// Lets everybody see how things are. A list of members is made only when it differs.
+    fn publish(&mut self) {
         if self.pool.revision() != self.revision {
             self.revision = self.pool.revision();
             self.members.send_replace(self.pool.members().into());
         }
-        if left {
-            self.left.send_replace(true);
-        }
-        self.figures.send_replace(self.pool.figures());
-        Ok(())
+        self.published.send_if_modified(|published| {
+            published.figures = self.pool.figures();
+            published.is_encrypted = self.pool.is_encrypted();
+            published.coordinate.clone_from(self.pool.coordinate());
+            false
+        });
+        self.kept.go_on(&self.pool, self.clock.now());
     }
 }

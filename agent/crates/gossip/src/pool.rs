@@ -1,44 +1,59 @@
 //! The protocol: foca, and around it what foca leaves out.
 //!
-//! * **Records.** What a member says of itself is too large for foca's identities, which are in
-//!   every packet. A change is broadcast; and whoever sees a member without having its record asks
-//!   for it, again and again until it is there. So a lost packet only costs time.
-//! * **Joining.** A join asks the given address for its record, which tells whom to announce to,
-//!   and announces until that member is active: foca's announcement is a single packet.
-//! * **Leaving.** Who leaves first says so in its record and waits a moment for that to spread. A
-//!   member that stops answering after that has left; any other has failed.
-//! * **Forgetting.** Who has been away for long is removed by our own clock.
+//! * **Records** ([`inbox`]). What a member says of itself is too large for foca's identities,
+//!   which are in every packet. A change is broadcast; and whoever sees a member without having
+//!   its record asks for it by stream, again and again until it is there. So a lost packet only
+//!   costs time.
+//! * **Comparing everything** ([`syncing`]). On joining, and now and then with anyone, two members
+//!   tell each other by stream all that they know. Failed members are tried again in the same way.
+//! * **Probing** ([`probing`]). A probe that gets no answer by packet is repeated by stream; members
+//!   who were asked to help say so if they got no answer either; who notices that it may itself be
+//!   slow takes more time ([`crate::awareness`]). Answers also tell how far away others are.
+//! * **Leaving** ([`leaving`]). Who leaves first says so in its record and waits a moment for that
+//!   to spread. A member that stops answering after that has left; any other has failed.
+//! * **Names and forgetting** ([`table`]).
+//! * **Keys** ([`keys`]).
 
-mod table;
+mod engine;
+mod inbox;
+mod keys;
+mod leaving;
+mod probing;
+mod syncing;
+pub(crate) mod table;
 mod timers;
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::net::SocketAddr;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use foca::{AccumulatingRuntime, Foca, OwnedNotification, PostcardCodec};
+use foca::{Foca, PostcardCodec, Timer};
+use lictor_model::coordinate::Coordinate;
 use lictor_model::local::Member;
 use lictor_sys::clock::Moment;
-use rand_for_foca::SeedableRng;
 use rand_for_foca::rngs::StdRng;
+use rand_for_foca::{RngExt, SeedableRng};
 
+use crate::awareness::Awareness;
 use crate::event::MemberEvent;
-use crate::options::{Options, foca_config};
-use crate::pool::table::{Inbox, Records, Table};
+use crate::keyring::{KeyRequest, Keyring};
+use crate::options::{Options, Timing, foca_config};
+use crate::pool::engine::{Kind, Note, Sending, Wishes};
+use crate::pool::inbox::{Inbox, Records};
+use crate::pool::keys::KeyRounds;
+use crate::pool::probing::Probing;
+use crate::pool::syncing::Purpose;
+use crate::pool::table::Table;
 use crate::pool::timers::{Due, Timers};
-use crate::record::{Id, Record, RecordError, key_of};
-use crate::wire::{self, Packet};
+use crate::record::{Id, Protocols, Record, RecordError, key_of};
+use crate::talk::KeyReport;
+use crate::vivaldi::Vivaldi;
+use crate::wire::{Packet, Seal};
 
 /// How often what is missing is asked for again.
 const TICK: Duration = Duration::from_millis(500);
-/// How long a member that leaves stays so that others hear of it.
-const LEAVE_LINGER: Duration = Duration::from_secs(1);
-/// How many members are told directly that one leaves; the others hear it from them.
-const LEAVE_FANOUT: usize = 64;
-/// How many records are asked for at once.
-const ASK_AT_ONCE: usize = 64;
 
 /// What a pool is told.
 #[derive(Clone, Debug)]
@@ -52,12 +67,42 @@ pub enum Input {
     },
     /// The moment of [`Pool::next_wake`] has come.
     Wake,
+    /// Somebody asks something by stream; [`Output::Answer`] with the same ticket answers it.
+    Asked {
+        /// Tells this question from others.
+        ticket: u64,
+        /// Where from.
+        from: SocketAddr,
+        /// The question.
+        data: Bytes,
+    },
+    /// What became of an [`Output::Ask`].
+    Answered {
+        /// Of which one.
+        ticket: u64,
+        /// The answer, or why there is none.
+        answer: Result<Bytes, String>,
+    },
     /// Meet the members at these addresses, and through them everyone else.
     Join(Vec<SocketAddr>),
-    /// Stop trying to meet the members at these addresses that were not met yet.
-    StopJoining(Vec<SocketAddr>),
+    /// The same, one after the other until somebody is met, and without a word if nobody is.
+    Rejoin(Vec<SocketAddr>),
     /// Say something else of this node.
     SetTags(BTreeMap<String, String>),
+    /// Ask something of the keys of all members; [`Output::Keys`] tells what became of it.
+    Keys {
+        /// Tells this request from others.
+        round: u64,
+        /// What.
+        request: KeyRequest,
+    },
+    /// Have everybody see a failed member as left.
+    ForceLeave {
+        /// Its name.
+        name: String,
+        /// Whether it is to be forgotten at once.
+        prune: bool,
+    },
     /// Leave the pool; [`Output::Left`] tells when that is done.
     Leave,
 }
@@ -72,12 +117,53 @@ pub enum Output {
         /// What to send.
         data: Bytes,
     },
+    /// Ask something by stream; [`Input::Answered`] with the same ticket tells what became of it.
+    Ask {
+        /// Tells this question from others.
+        ticket: u64,
+        /// Whom.
+        to: SocketAddr,
+        /// The question.
+        data: Bytes,
+    },
+    /// Answer an [`Input::Asked`].
+    Answer {
+        /// Which one.
+        ticket: u64,
+        /// The answer; none to hang up.
+        data: Option<Bytes>,
+    },
     /// Tell whoever is interested.
     Event(MemberEvent),
-    /// An address that was to be joined has been.
-    Joined(SocketAddr),
+    /// What became of joining an address.
+    Joined {
+        /// Which one.
+        address: SocketAddr,
+        /// Whether somebody was met there.
+        outcome: Result<(), Unjoined>,
+    },
+    /// What became of [`Input::Keys`].
+    Keys {
+        /// Of which one.
+        round: u64,
+        /// What they say.
+        report: KeyReport,
+    },
+    /// The keys have changed: these are to be there after a restart, the one that seals first.
+    KeysChanged(Vec<String>),
     /// This node has left; the pool does nothing any more.
     Left,
+}
+
+/// Why an address was not joined.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unjoined {
+    /// Nobody was met there.
+    #[error("{0}")]
+    Failed(String),
+    /// Somebody was met, but another living member has this node's name.
+    #[error("{0}")]
+    NameTaken(String),
 }
 
 /// Figures of a pool.
@@ -87,29 +173,45 @@ pub struct Figures {
     pub received: u64,
     /// Packets that were sent.
     pub sent: u64,
-    /// Packets that came and made no sense.
+    /// Packets and questions that came and made no sense.
     pub garbage: u64,
-}
-
-/// An address that is being joined.
-#[derive(Clone, Copy)]
-enum Seed {
-    /// Nothing came from there yet.
-    Unknown,
-    /// This member is there; it is announced to until it is active.
-    Met(Id),
+    /// Questions that were asked by stream.
+    pub asked: u64,
+    /// How much this node doubts itself, from 0 to 8.
+    pub doubt: u32,
 }
 
 /// One node's view of its cluster. See the crate's front page.
 pub struct Pool {
+    options: Options,
+    timing: Timing,
     foca: Foca<Id, PostcardCodec, StdRng, Records>,
-    runtime: AccumulatingRuntime<Id>,
+    wishes: Wishes,
     inbox: Arc<Mutex<Inbox>>,
+    /// The pool's name.
+    pool: String,
+    seal: Seal,
+    chance: StdRng,
     me: Record,
     encoded: Bytes,
     table: Table,
     timers: Timers,
-    seeds: BTreeMap<SocketAddr, Seed>,
+    awareness: Awareness,
+    probing: Probing,
+    vivaldi: Vivaldi,
+    /// What was asked by stream and not answered yet.
+    asked: HashMap<u64, Purpose>,
+    tickets: u64,
+    /// Addresses that are being joined.
+    joining: BTreeSet<SocketAddr>,
+    /// Addresses where members were before a restart.
+    past: Vec<SocketAddr>,
+    /// Whose records were missing at the last tick.
+    missing_before: BTreeSet<u64>,
+    rounds: KeyRounds,
+    /// When everything is compared again, and how long after that once more.
+    next_sync: Moment,
+    sync_pause: Duration,
     sized_for: usize,
     leaving: bool,
     left: bool,
@@ -117,13 +219,24 @@ pub struct Pool {
     outputs: Vec<Output>,
 }
 
+/// Why there can be no such pool.
+#[derive(Debug, thiserror::Error)]
+pub enum PoolError {
+    /// What it says of itself cannot be said.
+    #[error(transparent)]
+    Record(#[from] RecordError),
+    /// One of the keys is none.
+    #[error("gossip keys: {0}")]
+    Key(#[from] crate::keyring::KeyError),
+}
+
 impl Pool {
     /// A pool with this one member. `born` is the wall clock in milliseconds, which makes a node
     /// that was restarted newer than it was before; all chance comes from `seed`.
     ///
     /// # Errors
-    /// If the tags are too long.
-    pub fn new(options: &Options, born: u64, seed: u64, now: Moment) -> Result<Self, RecordError> {
+    /// If the tags are too long, or a key is none.
+    pub fn new(options: &Options, born: u64, seed: u64, now: Moment) -> Result<Self, PoolError> {
         let id = Id { address: options.advertise, key: key_of(&options.node_id), birth: born };
         let me = Record {
             id,
@@ -131,36 +244,61 @@ impl Pool {
             name: options.name.clone(),
             tags: options.tags.clone(),
             leaving: false,
-            protocols: crate::record::Protocols::default(),
+            pruned: false,
+            protocols: Protocols::default(),
         };
         let encoded = Bytes::from(me.encode()?);
         let inbox = Arc::new(Mutex::new(Inbox::new(id.key)));
+        let mut chance = StdRng::seed_from_u64(seed);
+        let timing = options.timing;
         let foca = Foca::with_custom_broadcast(
             id,
-            foca_config(1),
-            StdRng::seed_from_u64(seed),
+            foca_config(&timing, 1),
+            StdRng::seed_from_u64(chance.random()),
             PostcardCodec,
             Records::new(Arc::clone(&inbox)),
         );
-        let mut pool = Self {
+        let pool = options.admission.pool();
+        let keys = Keyring::new(&options.keys)?;
+        let mut this = Self {
+            timing,
             foca,
-            runtime: AccumulatingRuntime::new(),
+            wishes: Wishes::default(),
             inbox,
+            seal: Seal::new(&pool, keys, options.verify_incoming, options.verify_outgoing),
+            pool,
             table: Table::new(me.clone(), options.reap_after),
             me,
             encoded,
             timers: Timers::default(),
-            seeds: BTreeMap::new(),
+            awareness: Awareness::new(options.health_awareness),
+            probing: Probing::default(),
+            vivaldi: Vivaldi::default(),
+            asked: HashMap::new(),
+            tickets: 0,
+            joining: BTreeSet::new(),
+            past: Vec::new(),
+            missing_before: BTreeSet::new(),
+            rounds: KeyRounds::default(),
+            next_sync: now,
+            sync_pause: timing.sync_interval,
             sized_for: 1,
             leaving: false,
             left: false,
             figures: Figures::default(),
             outputs: Vec::new(),
+            chance,
+            options: options.clone(),
         };
-        pool.timers.set(now + TICK, Due::Tick);
-        pool.broadcast_record();
-        pool.outputs.extend(pool.table.changes(now).into_iter().map(Output::Event));
-        Ok(pool)
+        this.timers.set(now + TICK, Due::Tick);
+        let (sync, reconnect) = (this.timing.sync_interval, this.timing.reconnect_interval);
+        for (interval, due) in [(sync, Due::Sync), (reconnect, Due::Reconnect)] {
+            let first = interval.mul_f64(this.chance.random_range(0.5..1.0));
+            this.timers.set(now + first, due);
+        }
+        this.broadcast_record();
+        this.outputs.extend(this.table.changes(now).into_iter().map(Output::Event));
+        Ok(this)
     }
 
     /// All members that are known, this node included, in the order of their names.
@@ -178,7 +316,19 @@ impl Pool {
     /// What has passed through.
     #[must_use]
     pub fn figures(&self) -> Figures {
-        self.figures
+        Figures { doubt: self.awareness.score(), ..self.figures }
+    }
+
+    /// Where this node is in the space in which distance is round-trip time.
+    #[must_use]
+    pub fn coordinate(&self) -> &Coordinate {
+        self.vivaldi.point()
+    }
+
+    /// Whether what this node sends is encrypted, and what comes may be.
+    #[must_use]
+    pub fn is_encrypted(&self) -> bool {
+        !self.seal.keys.is_empty()
     }
 
     /// When the pool wants [`Input::Wake`].
@@ -198,47 +348,49 @@ impl Pool {
     /// If new tags are too long; the old ones stay then.
     pub fn handle(&mut self, input: Input, now: Moment) -> Result<Vec<Output>, RecordError> {
         if self.left {
-            return Ok(Vec::new());
+            // Nobody is to wait for an answer.
+            return Ok(match input {
+                Input::Asked { ticket, .. } => vec![Output::Answer { ticket, data: None }],
+                _ => Vec::new(),
+            });
         }
         match input {
-            Input::Packet { from, data } => self.packet(from, &data),
+            Input::Packet { from, data } => self.packet(from, &data, now),
             Input::Wake => self.wake(now),
+            Input::Asked { ticket, from, data } => self.asked(ticket, from, &data, now),
+            Input::Answered { ticket, answer } => self.answered(ticket, answer, now),
             Input::Join(addresses) => self.join(addresses),
-            Input::StopJoining(addresses) => {
-                for address in addresses {
-                    self.seeds.remove(&address);
-                }
-            }
+            Input::Rejoin(addresses) => self.past = addresses,
             Input::SetTags(tags) => {
                 let next = Record { tags, version: self.me.version + 1, ..self.me.clone() };
                 next.encode()?;
                 self.say(next);
             }
+            Input::Keys { round, request } => self.ask_keys(round, request),
+            Input::ForceLeave { name, prune } => self.force_leave(&name, prune),
             Input::Leave => self.leave(now),
         }
         self.settle(now);
         Ok(std::mem::take(&mut self.outputs))
     }
 
-    fn packet(&mut self, from: SocketAddr, data: &[u8]) {
+    /// Whether anybody at this address may take part.
+    fn is_allowed(&self, address: IpAddr) -> bool {
+        self.options.allowed.is_empty() || self.options.allowed.iter().any(|range| range.contains(&address))
+    }
+
+    fn packet(&mut self, from: SocketAddr, data: &Bytes, now: Moment) {
         self.figures.received += 1;
-        let sense = match wire::open(data) {
-            Some(Packet::Foca(body)) => match self.foca.handle_data(body, &mut self.runtime) {
-                // A loop in the network, or a node that was started twice: no garbage.
-                Ok(()) | Err(foca::Error::DataFromOurselves) => true,
-                Err(_) => false,
-            },
-            Some(Packet::Ask) => {
-                let record = self.encoded.clone();
-                self.send(from, &Packet::Tell(&record));
+        let packet = self.seal.open_packet(data).filter(|_| self.is_allowed(from.ip()));
+        let sense = match packet {
+            Some(Packet::Foca(body)) => self.feed(&body, None, now),
+            Some(Packet::Answer(point, body)) => self.feed(&body, Some(point), now),
+            Some(Packet::Nack(number)) => {
+                self.probing.nack(number);
                 true
             }
-            Some(Packet::Tell(body)) => match Record::decode(body) {
+            Some(Packet::Tell(body)) => match Record::decode(&body) {
                 Some(record) => {
-                    if let Some(seed) = self.seeds.get_mut(&from) {
-                        *seed = Seed::Met(record.id);
-                        self.meet(record.id);
-                    }
                     self.inbox().offer(record);
                     true
                 }
@@ -251,62 +403,63 @@ impl Pool {
         }
     }
 
+    /// Gives foca a packet; says whether it made sense.
+    fn feed(&mut self, body: &[u8], point: Option<Coordinate>, now: Moment) -> bool {
+        let sense = match self.foca.handle_data(body, &mut self.wishes) {
+            // A loop in the network, or a node that was started twice: no garbage.
+            Ok(()) | Err(foca::Error::DataFromOurselves) => true,
+            Err(_) => false,
+        };
+        self.heed(point.as_ref(), now);
+        sense
+    }
+
     fn inbox(&self) -> MutexGuard<'_, Inbox> {
         self.inbox.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn send(&mut self, to: SocketAddr, packet: &Packet<'_>) {
+    fn send(&mut self, to: SocketAddr, packet: &Packet) {
         self.figures.sent += 1;
-        self.outputs.push(Output::Send { to, data: packet.seal() });
-    }
-
-    /// Announces this node to a member that it is to join.
-    fn meet(&mut self, id: Id) {
-        if id.key == self.me.id.key || self.table.is_active(id.key) {
-            return;
-        }
-        // Fails only where encoding into memory would; the next tick tries again.
-        let _ = self.foca.announce(id, &mut self.runtime);
-    }
-
-    fn join(&mut self, addresses: Vec<SocketAddr>) {
-        for address in addresses {
-            self.seeds.insert(address, Seed::Unknown);
-            self.send(address, &Packet::Ask);
-        }
+        let data = self.seal.close_packet(packet, &mut self.chance);
+        self.outputs.push(Output::Send { to, data });
     }
 
     fn wake(&mut self, now: Moment) {
+        self.consider_lateness(now);
         while let Some(due) = self.timers.pop(now) {
             match due {
-                Due::Foca(timer) => {
-                    if let Err(error) = self.foca.handle_timer(timer, &mut self.runtime) {
-                        tracing::debug!(%error, "gossip timer");
-                    }
-                    // What it schedules may be due at once.
-                    self.drain_timers(now);
-                }
+                Due::Foca(timer) => self.ring(timer, now),
+                Due::Failed(timer, since) => self.fail(timer, since, now),
+                Due::Nack(origin, target, number) => self.nack(origin, target, number),
                 Due::Tick => {
                     self.timers.set(now + TICK, Due::Tick);
                     self.tick(now);
                 }
+                Due::Sync => self.sync_with_anyone(now),
+                Due::Reconnect => self.reconnect(now),
                 Due::Gone => self.gone(),
             }
         }
     }
 
-    /// Asks again for what is missing.
+    fn ring(&mut self, timer: Timer<Id>, now: Moment) {
+        self.before_ringing(&timer);
+        if let Err(error) = self.foca.handle_timer(timer, &mut self.wishes) {
+            tracing::debug!(%error, "gossip timer");
+        }
+        self.heed(None, now);
+        // What it schedules may be due at once.
+        self.set_timers(now);
+    }
+
+    /// Asks again for what is missing, and forgets who has been away for long.
     fn tick(&mut self, now: Moment) {
-        for (address, seed) in self.seeds.clone() {
-            match seed {
-                Seed::Unknown => self.send(address, &Packet::Ask),
-                Seed::Met(id) => self.meet(id),
-            }
+        self.ask_for_records();
+        self.rejoin();
+        for key in self.table.reap(now) {
+            self.inbox().forget(key);
+            self.vivaldi.forget(key);
         }
-        for address in self.table.without_record(ASK_AT_ONCE) {
-            self.send(address, &Packet::Ask);
-        }
-        self.table.reap(now);
     }
 
     /// Changes what this node says of itself and tells the others.
@@ -323,100 +476,116 @@ impl Pool {
     }
 
     fn broadcast_record(&mut self) {
-        if let Err(error) = self.foca.add_broadcast(&self.encoded) {
-            tracing::warn!(%error, "what this node says of itself is not broadcast");
+        let (record, encoded) = (self.me.clone(), self.encoded.clone());
+        self.spread(&record, &encoded);
+    }
+
+    /// Has everybody hear of a record.
+    fn spread(&mut self, record: &Record, encoded: &[u8]) {
+        let spread = record.spread(encoded).map_err(|error| error.to_string()).and_then(|news| {
+            self.foca.add_broadcast(&news).map_err(|error| error.to_string())
+        });
+        if let Err(error) = spread {
+            tracing::warn!(%error, member = %record.name, "what is said of a member is not broadcast");
         }
     }
 
-    fn leave(&mut self, now: Moment) {
-        if self.leaving {
-            return;
-        }
-        self.leaving = true;
-        self.seeds.clear();
-        self.say(Record { leaving: true, version: self.me.version + 1, ..self.me.clone() });
-        let others: Vec<SocketAddr> = self.table.active_addresses().take(LEAVE_FANOUT).collect();
-        let linger = if others.is_empty() { Duration::ZERO } else { LEAVE_LINGER };
-        let record = self.encoded.clone();
-        for address in others {
-            self.send(address, &Packet::Tell(&record));
-        }
-        self.timers.set(now + linger, Due::Gone);
-        if linger.is_zero() {
-            self.wake(now);
-        }
-    }
-
-    fn gone(&mut self) {
-        if let Err(error) = self.foca.leave_cluster(&mut self.runtime) {
-            tracing::debug!(%error, "leaving the gossip pool");
-        }
-        self.table.down(self.me.id);
-        self.left = true;
-    }
-
-    fn drain_timers(&mut self, now: Moment) {
-        while let Some((after, timer)) = self.runtime.to_schedule() {
-            self.timers.set(now + after, Due::Foca(timer));
+    fn set_timers(&mut self, now: Moment) {
+        for (after, timer) in std::mem::take(&mut self.wishes.timers) {
+            let (after, due) = match timer {
+                // Who doubts itself takes more time for everything that judges others.
+                Timer::ProbeRandomMember(_) | Timer::SendIndirectProbe { .. } => {
+                    (self.awareness.stretch(after), Due::Foca(timer))
+                }
+                Timer::ChangeSuspectToDown { .. } => (self.awareness.stretch(after), Due::Failed(timer, now)),
+                _ => (after, Due::Foca(timer)),
+            };
+            self.timers.set(now + after, due);
         }
     }
 
     /// Carries out what foca and the records that came ask for.
     fn settle(&mut self, now: Moment) {
-        while let Some(notification) = self.runtime.to_notify() {
-            match notification {
-                OwnedNotification::MemberUp(id) => self.table.up(id),
-                OwnedNotification::MemberDown(id) => self.table.down(id),
-                OwnedNotification::Rename(_, id) => self.table.up(id),
-                OwnedNotification::Rejoin(id) => {
-                    // Others took this node for dead; it is someone new to them now.
-                    self.table.up(id);
-                    self.say(Record { id, version: self.me.version + 1, ..self.me.clone() });
-                }
-                OwnedNotification::Active | OwnedNotification::Idle | OwnedNotification::Defunct => {}
-            }
-        }
-        let (records, refute) = self.inbox().take();
-        for record in records {
+        self.heed(None, now);
+        let came = self.inbox().take();
+        for record in came.records {
             self.table.record(record);
         }
-        if let Some(version) = refute.filter(|version| *version >= self.me.version) {
-            // Someone repeats what this node said in an earlier life.
-            self.say(Record { version: version.saturating_add(1), ..self.me.clone() });
+        for notice in came.notices {
+            self.ask_for_record(&notice);
         }
-        self.drain_timers(now);
-        while let Some((id, data)) = self.runtime.to_send() {
-            self.send(id.address, &Packet::Foca(&data));
+        if let Some(version) = came.refute.filter(|version| *version >= self.me.version) {
+            // Someone repeats what this node said in an earlier life, or says what it never did.
+            let version = version.saturating_add(1);
+            self.say(Record { version, leaving: self.leaving, pruned: false, ..self.me.clone() });
         }
-        self.note_joined();
+        self.set_timers(now);
+        for Sending { to, data, kind } in std::mem::take(&mut self.wishes.sends) {
+            let packet = match kind {
+                Kind::Answer => Packet::Answer(self.vivaldi.point().clone(), data),
+                Kind::Ping(number) => {
+                    self.probing.begin(number, to, data.clone(), now);
+                    Packet::Foca(data)
+                }
+                Kind::PingRequest => {
+                    self.probing.helper();
+                    Packet::Foca(data)
+                }
+                Kind::Other => Packet::Foca(data),
+            };
+            self.send(to.address, &packet);
+        }
         self.resize();
         let changes = self.table.changes(now);
         self.outputs.extend(changes.into_iter().map(Output::Event));
+        self.complain();
         if self.left {
             self.outputs.push(Output::Left);
         }
     }
 
-    fn note_joined(&mut self) {
-        let me = self.me.id.key;
-        let table = &self.table;
-        let joined: BTreeSet<SocketAddr> = self
-            .seeds
-            .iter()
-            .filter(|(_, seed)| matches!(seed, Seed::Met(id) if id.key == me || table.is_active(id.key)))
-            .map(|(address, _)| *address)
-            .collect();
-        for address in joined {
-            self.seeds.remove(&address);
-            self.outputs.push(Output::Joined(address));
+    /// Tells of members with one name.
+    fn complain(&mut self) {
+        for conflict in std::mem::take(&mut self.table.conflicts) {
+            let (keeps, hidden) = (conflict.keeps.id, conflict.hidden.id);
+            let name = &conflict.hidden.name;
+            if hidden.key == self.me.id.key {
+                tracing::error!(
+                    "the node name '{name}' is taken by the member at {}: this agent is not in the cluster; give it another name",
+                    keeps.address
+                );
+            } else {
+                tracing::error!(
+                    "two members are called '{name}': the one at {} keeps the name, the one at {} is not listed",
+                    keeps.address,
+                    hidden.address
+                );
+            }
+        }
+    }
+
+    /// What foca has noticed.
+    fn heed(&mut self, point: Option<&Coordinate>, now: Moment) {
+        for note in std::mem::take(&mut self.wishes.notes) {
+            match note {
+                Note::Up(id) => self.table.up(id),
+                Note::Down(id) => self.table.down(id),
+                Note::Renamed(old, new) => self.table.replaced(old, new),
+                Note::Reborn(id) => {
+                    self.awareness.worse(1);
+                    self.table.up(id);
+                    self.say(Record { id, version: self.me.version + 1, ..self.me.clone() });
+                }
+                other => self.heed_probe(other, point, now),
+            }
         }
     }
 
     /// Larger pools need more retransmissions and more patience.
     fn resize(&mut self) {
         let members = self.foca.num_members() + 1;
-        if members > self.sized_for * 2 || members * 4 < self.sized_for {
-            match self.foca.set_config(foca_config(members)) {
+        if members * 4 > self.sized_for * 5 || members * 2 < self.sized_for {
+            match self.foca.set_config(foca_config(&self.timing, members)) {
                 Ok(()) => self.sized_for = members,
                 Err(error) => tracing::debug!(%error, "gossip keeps its settings"),
             }

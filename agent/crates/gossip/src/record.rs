@@ -9,8 +9,12 @@ use serde::{Deserialize, Serialize};
 
 /// The format of records that this build writes and reads.
 const FORMAT: u8 = 1;
-/// How large an encoded record may be. It has to fit into a packet beside other things.
-pub(crate) const MAX_RECORD: usize = 1000;
+/// Stands at the place of the format where there is only a note that a record has changed.
+const NOTICE: u8 = 0x80;
+/// How large an encoded record may be, in bytes.
+pub(crate) const MAX_RECORD: usize = 64 * 1024;
+/// How large one may be to be spread in packets, beside other things.
+const MAX_SPREAD: usize = 1000;
 
 /// Who a member is to foca, small because it is in every packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -50,7 +54,7 @@ pub enum RecordError {
     Encode(#[from] rmp_serde::encode::Error),
 }
 
-/// What a member says of itself, with short names on the wire: it has to fit into a packet.
+/// What a member says of itself, with short names on the wire: most fit into a packet.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Record {
     #[serde(rename = "i")]
@@ -65,8 +69,35 @@ pub(crate) struct Record {
     /// Whether it is leaving, so that it has not failed when it stops answering.
     #[serde(rename = "l", default)]
     pub(crate) leaving: bool,
+    /// Whether it is to be forgotten at once; with `leaving`.
+    #[serde(rename = "x", default)]
+    pub(crate) pruned: bool,
     #[serde(rename = "p", default)]
     pub(crate) protocols: Protocols,
+}
+
+/// That there is a newer record of a member, which is too large to be spread.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Notice {
+    pub(crate) id: Id,
+    pub(crate) version: u64,
+}
+
+/// What is spread beside foca's own news.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum News {
+    Record(Record),
+    Notice(Notice),
+}
+
+impl News {
+    /// Reads what was spread; `None` if it makes no sense to this build.
+    pub(crate) fn decode(bytes: &[u8]) -> Option<Self> {
+        match bytes.split_first()? {
+            (&NOTICE, body) => rmp_serde::from_slice(body).ok().map(Self::Notice),
+            _ => Record::decode(bytes).map(Self::Record),
+        }
+    }
 }
 
 /// The protocols a member understands and speaks.
@@ -87,6 +118,24 @@ impl Record {
             return Err(RecordError::TooLong(bytes.len()));
         }
         Ok(bytes)
+    }
+
+    /// What is spread of it, given what it encodes to: itself, or that it is there.
+    pub(crate) fn spread(&self, encoded: &[u8]) -> Result<Vec<u8>, RecordError> {
+        if encoded.len() <= MAX_SPREAD {
+            return Ok(encoded.to_vec());
+        }
+        let mut bytes = vec![NOTICE];
+        rmp_serde::encode::write(&mut bytes, &Notice { id: self.id, version: self.version })?;
+        Ok(bytes)
+    }
+
+    /// Whether others would be told anything else of the member.
+    pub(crate) fn says_the_same(&self, other: &Self) -> bool {
+        self.name == other.name
+            && self.tags == other.tags
+            && self.id.address == other.id.address
+            && self.protocols == other.protocols
     }
 
     /// Reads a record; `None` if it makes no sense to this build.

@@ -109,7 +109,11 @@ impl Remote {
         loop {
             let server =
                 self.servers.first().ok_or_else(|| Error::new(Code::NoLeader, "No known Consul servers"))?;
-            let asked = call(self.transport.as_ref(), server, encoded.clone(), limit).await;
+            let asked = tokio::select! {
+                asked = call(self.transport.as_ref(), server, encoded.clone(), limit) => asked,
+                // A connection may take long to notice what the pool knows.
+                () = self.servers.gone(server) => Err(Lost::Unknown(format!("{server} has failed or left"))),
+            };
             let error = match asked {
                 Ok(Answer::Failed(error)) if error.code == Code::NoLeader => error,
                 Ok(Answer::Failed(error)) => return Err(error),

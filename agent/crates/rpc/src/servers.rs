@@ -2,65 +2,78 @@
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use lictor_sys::random;
+use tokio::sync::watch;
 
 /// Servers in the order in which they are asked: the first until it fails.
 ///
 /// Every agent has them in an order of its own, and changes it now and then, so that the agents
 /// spread over the servers, also over those that came later.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Servers {
-    order: Mutex<VecDeque<SocketAddr>>,
+    order: watch::Sender<VecDeque<SocketAddr>>,
+}
+
+impl Default for Servers {
+    fn default() -> Self {
+        Self { order: watch::Sender::new(VecDeque::new()) }
+    }
 }
 
 impl Servers {
     /// Takes up which servers there are. Those that are known keep their place; new ones get one
     /// by chance. Says whether there are new ones.
     pub fn update(&self, there: &[SocketAddr]) -> bool {
-        let mut order = self.order();
-        order.retain(|known| there.contains(known));
-        let known = order.len();
-        for server in there {
-            if !order.contains(server) {
-                let place = random::below(order.len() + 1);
-                order.insert(place, *server);
+        let mut has_new = false;
+        self.order.send_modify(|order| {
+            order.retain(|known| there.contains(known));
+            let known = order.len();
+            for server in there {
+                if !order.contains(server) {
+                    let place = random::below(order.len() + 1);
+                    order.insert(place, *server);
+                }
             }
-        }
-        order.len() > known
+            has_new = order.len() > known;
+        });
+        has_new
     }
 
     /// Puts them into another order.
     pub fn shuffle(&self) {
-        let mut order = self.order();
-        for place in (1..order.len()).rev() {
-            order.swap(place, random::below(place + 1));
-        }
+        self.order.send_modify(|order| {
+            for place in (1..order.len()).rev() {
+                order.swap(place, random::below(place + 1));
+            }
+        });
     }
 
     /// The server to ask next; none if none is known.
     #[must_use]
     pub fn first(&self) -> Option<SocketAddr> {
-        self.order().front().copied()
+        self.order.borrow().front().copied()
     }
 
     /// Notes that a server did not answer: the others are asked before it.
     pub fn failed(&self, server: SocketAddr) {
-        let mut order = self.order();
-        if order.front() == Some(&server) {
-            order.rotate_left(1);
-        }
+        self.order.send_modify(|order| {
+            if order.front() == Some(&server) {
+                order.rotate_left(1);
+            }
+        });
+    }
+
+    /// Waits until a server is none of those that are there.
+    pub async fn gone(&self, server: SocketAddr) {
+        // The sender is this, so that the channel is open.
+        let _ = self.order.subscribe().wait_for(|order| !order.contains(&server)).await;
     }
 
     /// How many there are.
     #[must_use]
     pub fn count(&self) -> usize {
-        self.order().len()
-    }
-
-    fn order(&self) -> MutexGuard<'_, VecDeque<SocketAddr>> {
-        self.order.lock().unwrap_or_else(PoisonError::into_inner)
+        self.order.borrow().len()
     }
 }
 

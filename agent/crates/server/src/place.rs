@@ -3,9 +3,10 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use lictor_consensus::PeerInfo;
 use lictor_model::cluster::{ServerAnswer, ServerOptions, ServerRequest};
 use lictor_model::query::Consistency;
-use lictor_model::{Error, Result};
+use lictor_model::{Code, Error, Result};
 use lictor_rpc::message::{Answer, Request};
 use tokio::time::Instant;
 
@@ -44,6 +45,18 @@ impl<T> Attempt<T> {
         match self {
             Self::Done(done) => Attempt::Done(then(done)),
             Self::Elsewhere => Attempt::Elsewhere,
+        }
+    }
+}
+
+/// What becomes of a request that went to a leader that leads no more: a read is asked again, a
+/// write may have been agreed on.
+fn superseded(request: &Request) -> Result<Option<Answer>> {
+    match request {
+        Request::Read { .. } => Ok(None),
+        Request::Write { .. } | Request::Servers { .. } => {
+            let why = "leadership changed on the way; whether it was carried out is unknown";
+            Err(Error::new(Code::Timeout, why))
         }
     }
 }
@@ -95,9 +108,12 @@ impl Server {
                 }
                 _ if came == Came::Forwarded => return Ok(Answer::NotLeader),
                 Place::At(leader) => {
-                    if let Some(answer) =
-                        lictor_rpc::forward(self.transport.as_ref(), leader, &request).await?
-                    {
+                    let answer = tokio::select! {
+                        answer = lictor_rpc::forward(self.transport.as_ref(), leader, &request) => answer?,
+                        // A connection may take long to notice what the majority has.
+                        () = self.led_by_another(leader) => superseded(&request)?,
+                    };
+                    if let Some(answer) = answer {
                         return Ok(answer);
                     }
                 }
@@ -115,6 +131,15 @@ impl Server {
             if Instant::now() >= deadline {
                 return Err(Error::no_leader());
             }
+        }
+    }
+
+    /// Waits until somebody else is known to lead.
+    async fn led_by_another(&self, former: SocketAddr) {
+        let mut leadership = self.consensus.subscribe_leadership();
+        let by_another = |leader: &PeerInfo| leader.address != former;
+        if leadership.wait_for(|now| now.leader.as_ref().is_some_and(by_another)).await.is_err() {
+            std::future::pending::<()>().await;
         }
     }
 

@@ -5,6 +5,7 @@
 
 use std::cmp::{Ordering, Reverse};
 use std::collections::BinaryHeap;
+use std::time::Duration;
 
 use foca::Timer;
 use lictor_sys::clock::Moment;
@@ -16,8 +17,16 @@ use crate::record::Id;
 pub(crate) enum Due {
     /// foca asked for it.
     Foca(Timer<Id>),
+    /// A member that has been suspect since then is to count as failed.
+    Failed(Timer<Id>, Moment),
+    /// Say to the first that the second has not answered its ping of this number.
+    Nack(Id, Id, u8),
     /// Ask again for what is missing.
     Tick,
+    /// Compare everything with another member.
+    Sync,
+    /// Try a failed member again.
+    Reconnect,
     /// The moment to be gone, after this node said that it leaves.
     Gone,
 }
@@ -26,8 +35,12 @@ impl Due {
     fn rank(&self) -> u8 {
         match self {
             Self::Foca(_) => 0,
-            Self::Tick => 1,
-            Self::Gone => 2,
+            Self::Failed(..) => 1,
+            Self::Nack(..) => 2,
+            Self::Tick => 3,
+            Self::Sync => 4,
+            Self::Reconnect => 5,
+            Self::Gone => 6,
         }
     }
 }
@@ -78,5 +91,11 @@ impl Timers {
             return None;
         }
         self.heap.pop().map(|Reverse(entry)| entry.due)
+    }
+
+    /// Puts everything off.
+    pub(crate) fn postpone(&mut self, by: Duration) {
+        let entries = std::mem::take(&mut self.heap).into_iter();
+        self.heap = entries.map(|Reverse(entry)| Reverse(Entry { at: entry.at + by, ..entry })).collect();
     }
 }

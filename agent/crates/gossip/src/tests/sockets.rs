@@ -7,7 +7,7 @@ use std::time::Duration;
 use lictor_model::local::{Member, MemberStatus};
 use lictor_sys::clock::SystemClock;
 
-use crate::{Gossip, JoinError, MemberEvent, Options};
+use crate::{Admission, Gossip, JoinError, KeyRequest, MemberEvent, Options, Stopped};
 
 const DEADLINE: Duration = Duration::from_secs(20);
 
@@ -15,6 +15,7 @@ fn start(name: &str) -> Gossip {
     let loopback = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     let mut options = Options::new(name, format!("id-of-{name}"), loopback);
     options.tags = [("role".to_owned(), "consul".to_owned())].into();
+    options.admission = Admission::Datacenter(String::new());
     Gossip::start(options, loopback, Arc::new(SystemClock::default())).unwrap()
 }
 
@@ -34,7 +35,7 @@ async fn next(
 }
 
 #[tokio::test]
-async fn agents_join_and_leave_over_udp() {
+async fn agents_join_and_leave_over_sockets() {
     let one = start("one");
     let two = start("two");
     let mut events = one.events();
@@ -54,7 +55,7 @@ async fn agents_join_and_leave_over_udp() {
     next(&mut events, |event| matches!(event, MemberEvent::Leave(_))).await;
     assert_eq!(one.members().len(), 2);
     one.shutdown().await;
-    assert_eq!(one.join(vec![two.local_addr()]).await, Err(JoinError::Stopped));
+    assert_eq!(one.join(vec![two.local_addr()]).await, Err(JoinError::Stopped(Stopped)));
 }
 
 #[tokio::test]
@@ -70,10 +71,52 @@ async fn an_address_in_use_is_reported_with_the_address() {
 async fn tags_that_are_too_long_are_refused() {
     let loopback = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     let mut options = Options::new("one", "one", loopback);
-    options.tags = [("role".to_owned(), "x".repeat(2000))].into();
+    options.tags = [("role".to_owned(), "x".repeat(70_000))].into();
     let error = Gossip::start(options, loopback, Arc::new(SystemClock::default())).err().unwrap();
     assert!(error.to_string().contains("shorter tags"), "{error}");
     let one = start("one");
-    assert!(one.set_tags([("role".to_owned(), "x".repeat(2000))].into()).await.is_err());
+    assert!(one.set_tags([("role".to_owned(), "x".repeat(70_000))].into()).await.is_err());
+    one.shutdown().await;
+}
+
+#[tokio::test]
+async fn where_nobody_listens_joining_fails_at_once_and_says_so() {
+    let one = start("one");
+    let gone = start("gone");
+    let at = gone.local_addr();
+    gone.shutdown().await;
+    let error = one.join(vec![at]).await.unwrap_err().to_string();
+    let expected = format!("1 error occurred:\n\t* Failed to join {at}: dial tcp {at}: connect: connection refused\n\n");
+    assert_eq!(error, expected);
+    one.shutdown().await;
+}
+
+#[tokio::test]
+async fn keys_and_members_are_on_disk_for_the_next_start() {
+    const KEYS: [&str; 2] = ["pUqJrVyVRj5jsiYEkM/tFQYfWyJIv4s3XkvDwy7Cu5s=", "cg8StVXbQJ0gPvMd9o7yrg=="];
+    let directory = tempfile::tempdir().unwrap();
+    let loopback = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    let begin = |name: &str, keys: &[&str], at: SocketAddr| {
+        let mut options = Options::new(name, format!("id-of-{name}"), at);
+        options.keys = keys.iter().map(|&key| key.to_owned()).collect();
+        options.keyring_file = Some(directory.path().join(format!("{name}/keyring")));
+        options.members_file = Some(directory.path().join(format!("{name}/members")));
+        Gossip::start(options, at, Arc::new(SystemClock::default())).unwrap()
+    };
+    let one = begin("one", &KEYS[..1], loopback);
+    let two = begin("two", &KEYS[..1], loopback);
+    two.join(vec![one.local_addr()]).await.unwrap();
+    let report = two.keys(KeyRequest::Install(KEYS[1].to_owned())).await.unwrap();
+    assert_eq!((report.nodes, report.errors.len()), (2, 0));
+    let at = two.local_addr();
+    two.shutdown().await;
+    let kept = std::fs::read(directory.path().join("two/keyring")).unwrap();
+    assert_eq!(serde_json::from_slice::<Vec<String>>(&kept).unwrap(), KEYS);
+    let two = begin("two", &KEYS[..1], at);
+    let mut events = two.events();
+    let found = next(&mut events, |event| event.member().name == "one").await;
+    assert_eq!(found.port, one.local_addr().port());
+    two.leave().await;
+    two.shutdown().await;
     one.shutdown().await;
 }
