@@ -8,6 +8,7 @@ mod membership;
 mod power;
 mod single;
 mod suite;
+mod timing;
 mod wires;
 
 use std::net::SocketAddr;

@@ -117,7 +117,8 @@ impl Gossip {
         let (publish_members, members) = watch::channel(pool.members().into());
         let (publish_left, left) = watch::channel(false);
         let weak_events = events.downgrade();
-        let driver = Driver::new(pool, &options, packets, clock, events, publish, publish_members, publish_left);
+        let driver =
+            Driver::new(pool, &options, packets, clock, events, publish, publish_members, publish_left);
         let task = tokio::spawn(driver.run(receive_requests, streams, before(&options)));
         Ok(Self {
             address,

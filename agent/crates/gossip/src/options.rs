@@ -205,7 +205,10 @@ mod tests {
         let lan = Timing::lan();
         assert_eq!(lan.suspicion(5), Duration::from_secs(2));
         assert_eq!(lan.suspicion(1000), Duration::from_secs(6));
-        assert_eq!([1, 32, 33, 64, 65, 1000].map(|members| lan.sync(members).as_secs()), [30, 30, 60, 60, 90, 180]);
+        assert_eq!(
+            [1, 32, 33, 64, 65, 1000].map(|members| lan.sync(members).as_secs()),
+            [30, 30, 60, 60, 90, 180]
+        );
     }
 
     #[test]

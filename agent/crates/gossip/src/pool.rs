@@ -482,9 +482,10 @@ impl Pool {
 
     /// Has everybody hear of a record.
     fn spread(&mut self, record: &Record, encoded: &[u8]) {
-        let spread = record.spread(encoded).map_err(|error| error.to_string()).and_then(|news| {
-            self.foca.add_broadcast(&news).map_err(|error| error.to_string())
-        });
+        let spread = record
+            .spread(encoded)
+            .map_err(|error| error.to_string())
+            .and_then(|news| self.foca.add_broadcast(&news).map_err(|error| error.to_string()));
         if let Err(error) = spread {
             tracing::warn!(%error, member = %record.name, "what is said of a member is not broadcast");
         }

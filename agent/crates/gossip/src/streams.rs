@@ -39,7 +39,8 @@ pub(crate) struct Incoming {
 /// Why there is none, in the words that operators know.
 pub(crate) async fn ask(source: IpAddr, to: SocketAddr, question: Bytes) -> Result<Bytes, String> {
     let dialled = net::connect_tcp_from(source, to, CONNECT_LIMIT).await;
-    let mut stream = dialled.map_err(|error| format!("dial tcp {to}: {}", in_known_words(&error, "connect: ")))?;
+    let mut stream =
+        dialled.map_err(|error| format!("dial tcp {to}: {}", in_known_words(&error, "connect: ")))?;
     let talk = async {
         write(&mut stream, &question).await?;
         read(&mut stream).await
@@ -95,7 +96,11 @@ pub(crate) async fn listen(listener: TcpListener, questions: mpsc::Sender<Incomi
     }
 }
 
-async fn serve(mut stream: TcpStream, from: SocketAddr, questions: &mpsc::Sender<Incoming>) -> io::Result<()> {
+async fn serve(
+    mut stream: TcpStream,
+    from: SocketAddr,
+    questions: &mpsc::Sender<Incoming>,
+) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let question = read(&mut stream).await?;
     let (answer, answered) = oneshot::channel();

@@ -52,9 +52,9 @@ fn know_each_other(world: &mut World, nodes: usize) {
         (0..nodes).all(|number| {
             let members = world.members(number);
             members.len() == nodes
-                && members.iter().all(|member| {
-                    member.status == MemberStatus::Alive && member.tags.contains_key("role")
-                })
+                && members
+                    .iter()
+                    .all(|member| member.status == MemberStatus::Alive && member.tags.contains_key("role"))
         })
     });
 }

@@ -59,7 +59,13 @@ impl Vivaldi {
 
     /// Someone else has answered after this time, and says where it is. What makes no sense is
     /// left out of account.
-    pub(crate) fn measured(&mut self, peer: u64, other: &Coordinate, took: Duration, chance: &mut impl RngExt) {
+    pub(crate) fn measured(
+        &mut self,
+        peer: u64,
+        other: &Coordinate,
+        took: Duration,
+        chance: &mut impl RngExt,
+    ) {
         let took = took.as_secs_f64();
         if !is_valid(other) || took > LONGEST {
             return;

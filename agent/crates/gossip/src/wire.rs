@@ -89,9 +89,9 @@ impl Packet {
             FOCA => Some(Self::Foca(body)),
             ANSWER => {
                 let (point, _) = body.split_at_checked(POINT * 4)?;
-                let mut numbers = point.chunks_exact(4).map(|four| {
-                    f64::from(f32::from_be_bytes(four.try_into().unwrap_or_default()))
-                });
+                let mut numbers = point
+                    .chunks_exact(4)
+                    .map(|four| f64::from(f32::from_be_bytes(four.try_into().unwrap_or_default())));
                 let vec = numbers.by_ref().take(POINT - 3).collect();
                 let (error, adjustment, height) = (numbers.next()?, numbers.next()?, numbers.next()?);
                 Some(Self::Answer(Coordinate { vec, error, adjustment, height }, body.slice(POINT * 4..)))

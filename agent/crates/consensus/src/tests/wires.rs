@@ -13,6 +13,8 @@ use super::*;
 pub(super) struct Wires {
     servers: Mutex<HashMap<SocketAddr, Weak<Consensus>>>,
     cut: Mutex<HashSet<SocketAddr>>,
+    /// How many more pieces of snapshots get through; all of them if absent.
+    pieces: Mutex<Option<usize>>,
 }
 
 /// One server's end of the wires.
@@ -26,13 +28,15 @@ impl Transport for End {
     async fn call(
         &self,
         peer: SocketAddr,
-        _lane: Lane,
+        lane: Lane,
         request: Bytes,
         _limit: Duration,
     ) -> Result<Bytes, CallError> {
         match self.wires.between(self.from, peer) {
-            Some(server) => Ok(server.handle(&request).await),
-            None => Err(CallError::Unreachable { peer, reason: "cut off".to_owned() }),
+            Some(server) if lane != Lane::Bulk || self.wires.take_piece() => {
+                Ok(server.handle(&request).await)
+            }
+            _ => Err(CallError::Unreachable { peer, reason: "cut off".to_owned() }),
         }
     }
 }
@@ -49,6 +53,27 @@ impl Wires {
     /// Nobody reaches this server any more, nor does it reach anybody.
     pub(super) fn cut(&self, number: u16) {
         self.cut.lock().unwrap().insert(peer(number).address);
+    }
+
+    /// Only so many pieces of snapshots get through from now on.
+    pub(super) fn limit_pieces(&self, pieces: Option<usize>) {
+        *self.pieces.lock().unwrap() = pieces;
+    }
+
+    /// Whether as many pieces as were allowed have got through.
+    pub(super) fn is_out_of_pieces(&self) -> bool {
+        *self.pieces.lock().unwrap() == Some(0)
+    }
+
+    fn take_piece(&self) -> bool {
+        match &mut *self.pieces.lock().unwrap() {
+            None => true,
+            Some(0) => false,
+            Some(left) => {
+                *left -= 1;
+                true
+            }
+        }
     }
 
     pub(super) fn heal(&self) {

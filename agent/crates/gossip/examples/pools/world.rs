@@ -246,9 +246,10 @@ impl World {
                 Output::Ask { ticket, to, data } => {
                     let target = self.place(to);
                     self.traffic.1 += data.len() as u64;
-                    let listens = self.nodes.get(target).is_some_and(|node| {
-                        node.as_ref().is_some_and(|node| node.running && !node.left)
-                    });
+                    let listens = self
+                        .nodes
+                        .get(target)
+                        .is_some_and(|node| node.as_ref().is_some_and(|node| node.running && !node.left));
                     match self.stream(number, target) {
                         Some(took) if listens => {
                             self.plan(now + took, target, 0, Happening::Asked { from: number, ticket, data });
@@ -354,7 +355,11 @@ impl World {
     }
 
     /// Runs until something holds; returns how long that took, or `None` if it took longer than the limit.
-    pub(crate) fn run_while(&mut self, limit: Duration, mut holds_not: impl FnMut(&Self) -> bool) -> Option<Duration> {
+    pub(crate) fn run_while(
+        &mut self,
+        limit: Duration,
+        mut holds_not: impl FnMut(&Self) -> bool,
+    ) -> Option<Duration> {
         let start = self.now;
         while holds_not(self) {
             if !self.step(start + limit) {
@@ -364,7 +369,12 @@ impl World {
         Some(self.now.since(start))
     }
 
-    pub(crate) fn run_until(&mut self, limit: Duration, what: &str, mut holds: impl FnMut(&Self) -> bool) -> Duration {
+    pub(crate) fn run_until(
+        &mut self,
+        limit: Duration,
+        what: &str,
+        mut holds: impl FnMut(&Self) -> bool,
+    ) -> Duration {
         self.run_while(limit, |world| !holds(world)).unwrap_or_else(|| panic!("not in time: {what}"))
     }
 

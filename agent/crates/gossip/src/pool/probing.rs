@@ -40,8 +40,7 @@ pub(crate) struct Probing {
 
 impl Probing {
     pub(crate) fn begin(&mut self, number: u8, target: Id, packet: Bytes, now: Moment) {
-        self.ping =
-            Some(Ping { number, target, sent: now, packet, answered: false, helpers: 0, nacks: 0 });
+        self.ping = Some(Ping { number, target, sent: now, packet, answered: false, helpers: 0, nacks: 0 });
     }
 
     pub(crate) fn helper(&mut self) {

@@ -143,9 +143,10 @@ impl Pool {
     /// Everything that this node knows, with the records that are newer than those.
     fn knowledge(&self, versions: &HashMap<u64, u64>, with_records: bool) -> Knowledge {
         let me = (self.me.id, 0, code(State::Alive));
-        let members = self.foca.iter_membership_state().map(|member| {
-            (*member.id(), member.incarnation(), code(member.state()))
-        });
+        let members = self
+            .foca
+            .iter_membership_state()
+            .map(|member| (*member.id(), member.incarnation(), code(member.state())));
         let records = if with_records { encoded(self.table.newer_than(versions)) } else { Vec::new() };
         let members = std::iter::once(me).chain(members).collect();
         Knowledge { members, versions: self.table.versions(), records }
@@ -197,7 +198,8 @@ impl Pool {
     /// Asks for records that have been missing for a while; most come by themselves.
     pub(super) fn ask_for_records(&mut self) {
         let missing = self.table.missing();
-        let late: Vec<u64> = missing.intersection(&self.missing_before).take(RECORDS_AT_ONCE).copied().collect();
+        let late: Vec<u64> =
+            missing.intersection(&self.missing_before).take(RECORDS_AT_ONCE).copied().collect();
         self.missing_before = missing.iter().take(RECORDS_AT_ONCE).copied().collect::<BTreeSet<u64>>();
         let is_asking = self.asked.values().any(|purpose| *purpose == Purpose::Records);
         let whom = late.iter().choose(&mut self.chance).and_then(|key| self.table.address_of(*key));
@@ -250,7 +252,8 @@ impl Pool {
         }
         match asked.question {
             Question::Sync(knowledge) => {
-                let records: Vec<Bytes> = std::iter::once(asked.record).chain(knowledge.records.clone()).collect();
+                let records: Vec<Bytes> =
+                    std::iter::once(asked.record).chain(knowledge.records.clone()).collect();
                 self.learn(&knowledge, &records, now);
                 let versions: HashMap<u64, u64> = knowledge.versions.into_iter().collect();
                 Answer::Knowledge(self.knowledge(&versions, true))
@@ -303,7 +306,10 @@ impl Pool {
             elsewhere && known.name != asker.name
         });
         if let Some(other) = same_id {
-            return refused(format!("Member '{}' has conflicting node ID with member '{}'", asker.name, other.name));
+            return refused(format!(
+                "Member '{}' has conflicting node ID with member '{}'",
+                asker.name, other.name
+            ));
         }
         Ok(())
     }
@@ -374,7 +380,8 @@ impl Pool {
     fn compare(&mut self, knowledge: &Knowledge, to: Option<SocketAddr>, now: Moment) {
         self.learn(knowledge, &knowledge.records, now);
         let theirs: HashMap<u64, u64> = knowledge.versions.iter().copied().collect();
-        let lacking = encoded(self.table.newer_than(&theirs).filter(|record| record.id.key != self.me.id.key));
+        let lacking =
+            encoded(self.table.newer_than(&theirs).filter(|record| record.id.key != self.me.id.key));
         let to = to.or_else(|| knowledge.members.first().map(|(id, ..)| id.address));
         if let Some(to) = to.filter(|_| !lacking.is_empty()) {
             self.ask(to, Question::Take(lacking), Purpose::Take);

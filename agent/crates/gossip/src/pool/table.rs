@@ -269,7 +269,8 @@ impl Table {
             }
             Some((rival, true, theirs)) => {
                 let was_first = (record.id.birth, key) < (theirs.id.birth, rival);
-                let is_known = [key, rival].iter().any(|key| self.entries.get(key).is_some_and(|entry| entry.hidden));
+                let is_known =
+                    [key, rival].iter().any(|key| self.entries.get(key).is_some_and(|entry| entry.hidden));
                 // This node lists itself whatever the others do.
                 let stays = if [key, rival].contains(&self.me) { key == self.me } else { was_first };
                 if stays {
@@ -377,7 +378,8 @@ fn change(
 
 /// The names of members and where they were, for a file.
 pub(crate) fn places(members: &[Member]) -> BTreeMap<String, SocketAddr> {
-    let there = members.iter().filter(|member| matches!(member.status, MemberStatus::Alive | MemberStatus::Failed));
+    let there =
+        members.iter().filter(|member| matches!(member.status, MemberStatus::Alive | MemberStatus::Failed));
     there
         .filter_map(|member| {
             let ip = member.addr.parse().ok()?;

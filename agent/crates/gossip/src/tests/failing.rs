@@ -65,7 +65,9 @@ fn nobody_is_taken_for_failed_because_packets_are_lost() {
 fn a_member_that_was_stopped_blames_nobody_and_comes_back_by_itself() {
     let mut world = gathered(5, 0.0, 11);
     world.block(2, MINUTE);
-    world.run_until(MINUTE, "it to be noticed", |world| world.status(0, "node-2") == Some(MemberStatus::Failed));
+    world.run_until(MINUTE, "it to be noticed", |world| {
+        world.status(0, "node-2") == Some(MemberStatus::Failed)
+    });
     world.run_for(MINUTE);
     know_each_other(&mut world, 5);
     assert_eq!(failures(&world, 5), 4, "by the others, of it");
@@ -87,13 +89,17 @@ fn two_halves_that_lost_each_other_become_one_again() {
 fn a_failed_member_can_be_made_to_leave_and_to_be_forgotten() {
     let mut world = gathered(4, 0.0, 13);
     world.kill(3);
-    world.run_until(MINUTE, "it to be noticed", |world| world.status(0, "node-3") == Some(MemberStatus::Failed));
+    world.run_until(MINUTE, "it to be noticed", |world| {
+        world.status(0, "node-3") == Some(MemberStatus::Failed)
+    });
     world.tell(0, Input::ForceLeave { name: "node-3".to_owned(), prune: false });
     world.run_until(MINUTE, "it to count as left", |world| {
         (0..3).all(|number| world.status(number, "node-3") == Some(MemberStatus::Left))
     });
     world.tell(1, Input::ForceLeave { name: "node-3".to_owned(), prune: true });
-    world.run_until(MINUTE, "it to be forgotten", |world| (0..3).all(|number| world.members(number).len() == 3));
+    world.run_until(MINUTE, "it to be forgotten", |world| {
+        (0..3).all(|number| world.members(number).len() == 3)
+    });
     world.run_for(MINUTE * 3);
     assert!((0..3).all(|number| world.members(number).len() == 3), "nobody brings it back");
     assert!(matches!(about(&world, 2, "node-3").last(), Some(MemberEvent::Reap(_))));

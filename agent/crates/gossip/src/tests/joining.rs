@@ -108,7 +108,10 @@ fn new_tags_reach_everyone_also_large_ones() {
         });
     }
     let updates = about(&world, 0, "node-2");
-    assert!(matches!(updates[..], [_, MemberEvent::Update(_), MemberEvent::Update(_), MemberEvent::Update(_)]));
+    assert!(matches!(
+        updates[..],
+        [_, MemberEvent::Update(_), MemberEvent::Update(_), MemberEvent::Update(_)]
+    ));
     world.tell(2, Input::Leave);
     world.run_until(MINUTE, "it to leave", |world| world.status(0, "node-2") == Some(MemberStatus::Left));
 }
@@ -150,7 +153,9 @@ fn who_is_away_for_long_is_forgotten() {
         world.status(0, "node-1") == Some(MemberStatus::Failed)
     });
     world.run_until(REAP_AFTER * 2, "it to be forgotten", |world| world.members(0).len() == 1);
-    assert!(matches!(world.events(0).last(), Some((_, MemberEvent::Reap(member))) if member.name == "node-1"));
+    assert!(
+        matches!(world.events(0).last(), Some((_, MemberEvent::Reap(member))) if member.name == "node-1")
+    );
     world.start(1, &options(1));
     world.tell(1, Input::Join(vec![address(0)]));
     crate::tests::know_each_other(&mut world, 2);

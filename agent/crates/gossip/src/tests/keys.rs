@@ -79,5 +79,8 @@ fn without_keys_there_is_nothing_to_change() {
     let mut world = crate::tests::gathered(2, 0.0, 1);
     let report = ask(&mut world, KeyRequest::List);
     let expected = "Keyring is empty (encryption not enabled)".to_owned();
-    assert_eq!(report.errors, [("node-0".to_owned(), expected.clone()), ("node-1".to_owned(), expected)].into());
+    assert_eq!(
+        report.errors,
+        [("node-0".to_owned(), expected.clone()), ("node-1".to_owned(), expected)].into()
+    );
 }

@@ -49,7 +49,11 @@ fn a_node_may_come_back_at_another_address() {
         })
     });
     world.run_for(MINUTE);
-    assert_eq!(world.status(0, "node-1"), Some(MemberStatus::Alive), "what was at the old address is of no interest");
+    assert_eq!(
+        world.status(0, "node-1"),
+        Some(MemberStatus::Alive),
+        "what was at the old address is of no interest"
+    );
 }
 
 #[test]
@@ -107,7 +111,9 @@ fn of_two_that_came_at_the_same_time_the_older_keeps_the_name() {
         members.into_iter().find(|member| member.name == "twin").map(|member| member.addr)
     };
     world.run_until(MINUTE * 2, "the older to have it", |world| {
-        [0, 2, 3].iter().all(|number| listed(world, *number).as_deref() == Some("10.0.0.5") && world.alive(*number) >= 4)
+        [0, 2, 3]
+            .iter()
+            .all(|number| listed(world, *number).as_deref() == Some("10.0.0.5") && world.alive(*number) >= 4)
     });
 }
 

@@ -86,7 +86,8 @@ async fn where_nobody_listens_joining_fails_at_once_and_says_so() {
     let at = gone.local_addr();
     gone.shutdown().await;
     let error = one.join(vec![at]).await.unwrap_err().to_string();
-    let expected = format!("1 error occurred:\n\t* Failed to join {at}: dial tcp {at}: connect: connection refused\n\n");
+    let expected =
+        format!("1 error occurred:\n\t* Failed to join {at}: dial tcp {at}: connect: connection refused\n\n");
     assert_eq!(error, expected);
     one.shutdown().await;
 }
