@@ -22,9 +22,14 @@ fn a_server_whose_disk_was_wiped_comes_back_with_everything() {
     cluster.servers[wiped].wipe();
     cluster.servers[leader].http().put("/v1/kv/meanwhile", "too").ok();
     cluster.servers[wiped].spawn();
+    let http = cluster.servers[wiped].http();
+    eventually_within(LIMIT, "the wiped server has a vote", || {
+        let agent = http.request("GET", "/v1/agent/self", b"").map_err(|error| error.to_string())?.json();
+        let raft = &agent["Stats"]["raft"];
+        if raft["state"] == "Follower" && raft["term"] != "0" { Ok(()) } else { Err(raft.to_string()) }
+    });
     cluster.wait_until_whole();
     cluster.wait_until_equal();
-    let http = cluster.servers[wiped].http();
     for (key, value) in [("kept", "yes"), ("meanwhile", "too")] {
         assert_eq!(http.get(&format!("/v1/kv/{key}?raw&stale")).text(), value);
     }

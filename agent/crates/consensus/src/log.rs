@@ -12,6 +12,7 @@
 //! can be replaced by the one before and the log.
 
 pub(crate) mod disk;
+pub(crate) mod pulse;
 mod tail;
 mod writer;
 
@@ -28,6 +29,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::formation::Nomination;
 use crate::log::disk::Disk;
+use crate::log::pulse::Pulse;
 use crate::log::tail::{Found, Tail};
 use crate::log::writer::{Job, Writer};
 use crate::snapshot::SnapshotHome;
@@ -54,6 +56,7 @@ pub(crate) struct Shared {
     disk: Disk,
     tail: Mutex<Tail>,
     failure: watch::Sender<Option<Arc<str>>>,
+    pulse: Pulse,
 }
 
 impl Shared {
@@ -82,7 +85,8 @@ impl LogStore {
         snapshots: Arc<SnapshotHome>,
     ) -> io::Result<(Self, WriterThread)> {
         let (failure, _) = watch::channel(None);
-        let shared = Arc::new(Shared { disk, tail: Mutex::new(Tail::new(found)), failure });
+        let shared =
+            Arc::new(Shared { disk, tail: Mutex::new(Tail::new(found)), failure, pulse: Pulse::new() });
         let (queue, jobs) = mpsc::channel(QUEUE);
         let writer = Writer::new(Arc::clone(&shared), jobs);
         let thread = std::thread::Builder::new().name("raft-log".to_owned()).spawn(|| writer.run())?;
@@ -97,6 +101,11 @@ impl LogStore {
     /// Tells when the disk fails.
     pub(crate) fn failure(&self) -> Failure {
         self.shared.failure.subscribe()
+    }
+
+    /// Tells whether the disk hangs.
+    pub(crate) fn pulse(&self) -> Pulse {
+        self.shared.pulse.clone()
     }
 
     /// Whom this server has nominated to form a cluster.

@@ -9,6 +9,7 @@ mod receive;
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -25,6 +26,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::codec;
 use crate::formation::{Question, Reply};
+use crate::log::pulse::Pulse;
 use crate::types::{PeerInfo, Snapshot, SnapshotMeta, TypeConfig, Vote};
 
 pub(crate) use receive::Receiver;
@@ -36,7 +38,7 @@ const ENTRIES_PATIENCE: u32 = 10;
 /// How long one chunk may take.
 const CHUNK_LIMIT: Duration = Duration::from_secs(10);
 /// How long the last chunk may take, after which the snapshot is installed.
-const INSTALL_LIMIT: Duration = Duration::from_secs(300);
+pub(crate) const INSTALL_LIMIT: Duration = Duration::from_secs(300);
 
 /// What one server asks another.
 #[derive(Serialize, Deserialize)]
@@ -55,6 +57,12 @@ pub(crate) enum Message {
     PreVote(VoteRequest<TypeConfig>),
     Transfer(TransferLeaderRequest<TypeConfig>),
     Snapshot(Chunk),
+}
+
+impl Message {
+    pub(crate) fn is_bulk(&self) -> bool {
+        matches!(self, Self::Snapshot(_))
+    }
 }
 
 /// A piece of a snapshot.
@@ -110,6 +118,41 @@ pub(crate) struct Peers {
     pub(crate) from: u64,
     pub(crate) transport: Arc<dyn Transport>,
     pub(crate) book: AddressBook,
+    pub(crate) disk: Disk,
+}
+
+/// The disk, as far as a leader has to care.
+///
+/// A leader whose disk hangs could go on with the disks of the others, until its memory is full of
+/// what it cannot write. So it falls silent, and the others elect one that is well.
+#[derive(Clone)]
+pub(crate) struct Disk {
+    pulse: Pulse,
+    /// How long a write may take.
+    patience: Duration,
+    /// Whether an operator was told that it hangs.
+    is_told: Arc<AtomicBool>,
+}
+
+impl Disk {
+    pub(crate) fn new(pulse: Pulse, patience: Duration) -> Self {
+        Self { pulse, patience, is_told: Arc::default() }
+    }
+
+    fn hangs(&self) -> bool {
+        let hangs = self.pulse.busy_for() > self.patience;
+        if self.is_told.swap(hangs, Ordering::Relaxed) != hangs {
+            if hangs {
+                tracing::error!(
+                    patience = ?self.patience,
+                    "the disk does not complete a write of the raft log; this server does not lead until it does"
+                );
+            } else {
+                tracing::info!("the disk completes writes of the raft log again");
+            }
+        }
+        hangs
+    }
 }
 
 impl RaftNetworkFactory<TypeConfig> for Peers {
@@ -122,6 +165,7 @@ impl RaftNetworkFactory<TypeConfig> for Peers {
             to: target,
             first: node.address,
             book: self.book.clone(),
+            disk: self.disk.clone(),
             transport: Arc::clone(&self.transport),
         }
     }
@@ -134,6 +178,7 @@ pub(crate) struct Peer {
     /// Where it was when this way was made.
     first: SocketAddr,
     book: AddressBook,
+    disk: Disk,
     transport: Arc<dyn Transport>,
 }
 
@@ -149,6 +194,9 @@ impl Peer {
         message: Message,
         limit: Duration,
     ) -> Result<Answer, RPCError<TypeConfig>> {
+        if self.disk.hangs() {
+            return Err(RPCError::Unreachable(Unreachable::from_string("the disk of this server hangs")));
+        }
         let request = codec::encode(&Envelope { to: self.to, message })
             .map_err(|error| RPCError::Network(NetworkError::new(&error)))?;
         // The transport promises to keep the limit; Raft must not hang if one does not.

@@ -27,7 +27,7 @@ use crate::codec;
 use crate::error::{OpenError, ProposeError};
 use crate::log::{Failure, LogStore, WriterThread};
 use crate::machine::Machine;
-use crate::network::{AddressBook, Answer, Envelope, Message, Peers, Receiver};
+use crate::network::{self, AddressBook, Answer, Disk, Envelope, Message, Peers, Receiver};
 use crate::options::{Options, Storage};
 use crate::snapshot::SnapshotHome;
 use crate::status::{self, Leadership, Status};
@@ -39,6 +39,13 @@ const BACKOFF: Duration = Duration::from_millis(5);
 const ELECT_AGAIN: Duration = Duration::from_millis(250);
 /// How often it asks before it leaves that to Raft's own timer.
 const ELECT_ATTEMPTS: usize = 8;
+
+/// How long a disk may take for a write before its server counts as unfit to lead, at the least.
+const DISK_PATIENCE: Duration = Duration::from_secs(1);
+/// How long a request of a peer may take here, so that a disk that hangs does not gather them.
+const ANSWER_LIMIT: Duration = Duration::from_secs(30);
+/// How long the end may take.
+const SHUTDOWN_LIMIT: Duration = Duration::from_secs(5);
 
 /// The largest command, such that it fits into one message between servers.
 const MAX_COMMAND: usize = 4 * 1024 * 1024;
@@ -115,7 +122,9 @@ impl Consensus {
         let config =
             options.raft_config().validate().map_err(|error| OpenError::Settings(error.to_string()))?;
         let book = AddressBook::default();
-        let peers = Peers { from: id, transport: Arc::clone(&transport), book: book.clone() };
+        let disk_health = Disk::new(log.pulse(), options.lease().max(DISK_PATIENCE));
+        let peers =
+            Peers { from: id, transport: Arc::clone(&transport), book: book.clone(), disk: disk_health };
         let raft = Raft::new(id, Arc::new(config), peers, log, machine)
             .await
             .map_err(|error| OpenError::Raft(error.to_string()))?;
@@ -375,7 +384,11 @@ impl Consensus {
             Ok(Envelope { message: Message::Ask(question), .. }) => {
                 (self.reply(question).await.map_or_else(Answer::Refused, Answer::Told), false)
             }
-            Ok(Envelope { to, message }) => self.receiver.handle(to, message).await,
+            Ok(Envelope { to, message }) => {
+                let limit = if message.is_bulk() { network::INSTALL_LIMIT } else { ANSWER_LIMIT };
+                let handled = tokio::time::timeout(limit, self.receiver.handle(to, message)).await;
+                handled.unwrap_or_else(|_| (Answer::Refused(format!("it took longer than {limit:?}")), false))
+            }
             Err(error) => (Answer::Refused(format!("the request cannot be read: {error}")), false),
         };
         if heard_leader {
@@ -423,14 +436,22 @@ impl Consensus {
             return;
         };
         drop(log);
-        if let Err(error) = self.raft.shutdown().await {
-            tracing::warn!(%error, "raft did not stop in an orderly way");
-        }
-        follow.abort();
-        // The thread ends when Raft's tasks have let go of the log.
-        let ended = tokio::task::spawn_blocking(move || writer.join().is_ok()).await;
-        if !ended.unwrap_or(false) {
-            tracing::warn!("the raft log's writer did not stop in an orderly way");
+        let ending = async {
+            if let Err(error) = self.raft.shutdown().await {
+                tracing::warn!(%error, "raft did not stop in an orderly way");
+            }
+            follow.abort();
+            // The thread ends when Raft's tasks have let go of the log. It is not joined before it
+            // has, for that would wait for a disk that hangs.
+            while !writer.is_finished() {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+            if writer.join().is_err() {
+                tracing::warn!("the raft log's writer did not stop in an orderly way");
+            }
+        };
+        if tokio::time::timeout(SHUTDOWN_LIMIT, ending).await.is_err() {
+            tracing::warn!("the raft log did not close in time; does the disk hang?");
         }
     }
 }

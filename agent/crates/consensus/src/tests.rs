@@ -3,10 +3,12 @@
 mod cluster;
 mod failing;
 mod formation;
+mod hanging;
 mod membership;
 mod power;
 mod single;
 mod suite;
+mod timing;
 mod wires;
 
 use std::net::SocketAddr;

@@ -132,7 +132,7 @@ impl Server {
     async fn look_after_servers(&self) -> Duration {
         let mut seen = self.look();
         if self.consensus.is_changing() {
-            let settled = told("a change of the voters was not completed", self.consensus.settle().await);
+            let settled = told("a change of the voters was not completed", &self.consensus.settle().await);
             return if settled { Duration::ZERO } else { RETRY_AFTER };
         }
         let greeted = seen.view().strangers().into_iter().map(|address| async move {
@@ -171,23 +171,23 @@ impl Server {
                     }
                     Why::Failed => tracing::info!(server = %info, "Attempting removal of failed server node"),
                 }
-                told("a server was not removed", consensus.remove(raft_id).await)
+                told("a server was not removed", &consensus.remove(raft_id).await)
             }
             Change::Update { raft_id, info } => {
                 tracing::info!(server = %info, "a server has a new address or name");
-                told("a server's new address was not taken up", consensus.update(raft_id, info).await)
+                told("a server's new address was not taken up", &consensus.update(raft_id, info).await)
             }
             Change::Add { raft_id, info } => {
                 tracing::info!(server = %info, "adding server as a learner");
-                told("a server was not added", consensus.add_learner(raft_id, info).await)
+                told("a server was not added", &consensus.add_learner(raft_id, info).await)
             }
             Change::Promote { raft_id, info } => {
                 tracing::info!(server = %info, "Promoting server");
-                told("a server got no vote", consensus.promote(raft_id).await)
+                told("a server got no vote", &consensus.promote(raft_id).await)
             }
             Change::Demote { raft_id, info } => {
                 tracing::info!(server = %info, "Demoting server");
-                told("a server kept its vote", consensus.demote(raft_id).await)
+                told("a server kept its vote", &consensus.demote(raft_id).await)
             }
         }
     }
@@ -202,8 +202,8 @@ fn attempt(result: Result<(), ProposeError>) -> Result<Attempt<()>> {
     }
 }
 
-fn told(what: &str, result: Result<(), ProposeError>) -> bool {
-    match &result {
+fn told(what: &str, result: &Result<(), ProposeError>) -> bool {
+    match result {
         Ok(()) => {}
         // The next leader sees to it.
         Err(ProposeError::NotLeader { .. }) => tracing::debug!("{what}: leadership was lost"),

@@ -57,6 +57,7 @@ impl Server {
         if !self.may_answer(options.consistency).await? {
             return Ok(Attempt::Elsewhere);
         }
+        let restores = self.store.restores();
         let mut snapshot = self.store.snapshot();
         let mut evaluation = eval(&snapshot, query, &authorizer)?;
         if !options.is_blocking() || evaluation.index > options.min_index {
@@ -75,7 +76,8 @@ impl Server {
             }
             snapshot = self.store.snapshot();
             evaluation = eval(&snapshot, query, &authorizer)?;
-            if evaluation.index > options.min_index {
+            // After a restore the index waited for may be long in coming, or never come.
+            if evaluation.index > options.min_index || self.store.restores() != restores {
                 if !self.may_answer(options.consistency).await? {
                     return Ok(Attempt::Elsewhere);
                 }

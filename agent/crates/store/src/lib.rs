@@ -21,6 +21,7 @@ mod near;
 mod snapshot;
 mod watch;
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
@@ -40,6 +41,7 @@ pub struct Store {
     /// Held while a batch is applied, so that batches cannot interleave.
     writer: Mutex<()>,
     watchers: Watchers,
+    restores: AtomicU64,
 }
 
 impl Store {
@@ -84,8 +86,15 @@ impl Store {
         let restored = Snapshot::decode(encoded)?;
         let _writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
         self.current.store(Arc::new(restored));
+        self.restores.fetch_add(1, Ordering::Release);
         self.watchers.wake_all();
         Ok(())
+    }
+
+    /// How often everything was replaced. Indexes may have gone back whenever this has changed.
+    #[must_use]
+    pub fn restores(&self) -> u64 {
+        self.restores.load(Ordering::Acquire)
     }
 }
 

@@ -404,3 +404,18 @@ fn an_ipv6_address_is_found_however_it_is_written() {
     store.apply([(RaftIndex(3), at("10.0.0.1"))]);
     assert_eq!((counts("10.0.0.1"), counts("2001:db8::6")), ((1, 1), (0, 0)));
 }
+
+#[test]
+fn a_restore_wakes_who_waits_even_if_indexes_went_back() {
+    let store = Store::new();
+    store.apply([(RaftIndex(1), register("n", "web", Status::Passing))]);
+    let early = store.snapshot().encode();
+    store.apply([(RaftIndex(9), register("n", "web", Status::Critical))]);
+    let query = Query::Health(ServiceSelector { service: "web".into(), ..ServiceSelector::default() });
+    let before = ask(&store.snapshot(), &query);
+    let (waiting, restores) = (store.watchers().register(before.watches), store.restores());
+    store.restore(&early).unwrap();
+    assert!(is_woken(&waiting));
+    assert!(ask(&store.snapshot(), &query).index < before.index);
+    assert_ne!(store.restores(), restores);
+}

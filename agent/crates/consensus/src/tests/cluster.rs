@@ -52,7 +52,14 @@ async fn a_server_that_lags_far_behind_gets_a_snapshot() {
         leader.put(&format!("key-{number}"), &large).await;
     }
     eventually("a purged log", || leader.consensus.status().last_snapshot_index > 60).await;
+    // The transfer breaks off twice in the middle and begins anew.
+    wires.limit_pieces(Some(2));
     wires.heal();
+    eventually("the transfer to break off", || wires.is_out_of_pieces()).await;
+    wires.limit_pieces(Some(3));
+    eventually("the transfer to break off again", || wires.is_out_of_pieces()).await;
+    assert_eq!(behind.consensus.status().last_snapshot_index, 0);
+    wires.limit_pieces(None);
     let expected = leader.state();
     eventually("the lagging server to catch up", || behind.state() == expected).await;
     assert!(behind.consensus.status().last_snapshot_index > 0);

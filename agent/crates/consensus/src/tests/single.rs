@@ -149,6 +149,12 @@ async fn the_log_is_purged_behind_snapshots_and_restarts_from_them() {
             async move { server.put(&format!("key-{number}"), &value).await }
         }))
         .await;
+        // Snapshots are taken beside the writes, and on a busy machine after them.
+        eventually("a snapshot", || {
+            let status = server.consensus.status();
+            status.applied_index < status.last_snapshot_index + 64
+        })
+        .await;
     }
     eventually("two snapshots", || snapshot_files(directory.path()).len() == 2).await;
     let before = server.state();

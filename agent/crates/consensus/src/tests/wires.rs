@@ -13,6 +13,8 @@ use super::*;
 pub(super) struct Wires {
     servers: Mutex<HashMap<SocketAddr, Weak<Consensus>>>,
     cut: Mutex<HashSet<SocketAddr>>,
+    /// How many more pieces of snapshots get through; all of them if absent.
+    pieces: Mutex<Option<usize>>,
 }
 
 /// One server's end of the wires.
@@ -26,13 +28,15 @@ impl Transport for End {
     async fn call(
         &self,
         peer: SocketAddr,
-        _lane: Lane,
+        lane: Lane,
         request: Bytes,
         _limit: Duration,
     ) -> Result<Bytes, CallError> {
         match self.wires.between(self.from, peer) {
-            Some(server) => Ok(server.handle(&request).await),
-            None => Err(CallError::Unreachable { peer, reason: "cut off".to_owned() }),
+            Some(server) if lane != Lane::Bulk || self.wires.take_piece() => {
+                Ok(server.handle(&request).await)
+            }
+            _ => Err(CallError::Unreachable { peer, reason: "cut off".to_owned() }),
         }
     }
 }
@@ -51,16 +55,46 @@ impl Wires {
         self.cut.lock().unwrap().insert(peer(number).address);
     }
 
+    /// Only so many pieces of snapshots get through from now on.
+    pub(super) fn limit_pieces(&self, pieces: Option<usize>) {
+        *self.pieces.lock().unwrap() = pieces;
+    }
+
+    /// Whether as many pieces as were allowed have got through.
+    pub(super) fn is_out_of_pieces(&self) -> bool {
+        *self.pieces.lock().unwrap() == Some(0)
+    }
+
+    fn take_piece(&self) -> bool {
+        match &mut *self.pieces.lock().unwrap() {
+            None => true,
+            Some(0) => false,
+            Some(left) => {
+                *left -= 1;
+                true
+            }
+        }
+    }
+
     pub(super) fn heal(&self) {
         self.cut.lock().unwrap().clear();
     }
 
+    /// One server's end.
+    pub(super) fn end(self: &Arc<Self>, number: u16) -> Arc<dyn Transport> {
+        Arc::new(End { from: peer(number).address, wires: Arc::clone(self) })
+    }
+
+    /// Others reach a server from now on.
+    pub(super) fn connect(&self, consensus: &Arc<Consensus>) {
+        self.servers.lock().unwrap().insert(consensus.node().address, Arc::downgrade(consensus));
+    }
+
     pub(super) async fn open(self: &Arc<Self>, storage: Storage, options: Options) -> Server {
         let store = Arc::new(Store::new());
-        let address = options.node.address;
-        let end = End { from: address, wires: Arc::clone(self) };
-        let consensus = Consensus::open(options, storage, Arc::clone(&store), Arc::new(end)).await.unwrap();
-        self.servers.lock().unwrap().insert(address, Arc::downgrade(&consensus));
+        let end = self.end(options.node.address.port() - 8300);
+        let consensus = Consensus::open(options, storage, Arc::clone(&store), end).await.unwrap();
+        self.connect(&consensus);
         Server { consensus, store }
     }
 }
