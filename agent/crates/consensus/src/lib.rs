@@ -31,6 +31,7 @@ mod membership;
 mod network;
 mod node;
 mod options;
+mod recovery;
 mod snapshot;
 mod status;
 mod types;
@@ -40,6 +41,7 @@ pub use formation::{Formation, Greeting};
 pub use membership::Peer;
 pub use node::Consensus;
 pub use options::{Options, Storage};
+pub use recovery::{Recovery, recover, rehearse};
 pub use status::{Leadership, Status};
 pub use types::PeerInfo;
 
