@@ -187,13 +187,13 @@ fn prepare(directory: &Path, own: Option<&PeerInfo>) -> Result<Prepared, OpenErr
 }
 
 fn failed(why: impl fmt::Display) -> OpenError {
-    OpenError::Settings(format!("recovery failed: {why}"))
+    OpenError::Recovery(format!("recovery failed: {why}"))
 }
 
 fn read_list(path: &Path) -> Result<Vec<Listed>, OpenError> {
     let content = file::read_bounded(path, MAX_LIST)?;
     let listed: Vec<Listed> = serde_json::from_slice(&content)
-        .map_err(|error| OpenError::Settings(format!("recovery failed to parse peers.json: {error}")))?;
+        .map_err(|error| OpenError::Recovery(format!("recovery failed to parse peers.json: {error}")))?;
     Ok(listed)
 }
 
