@@ -15,10 +15,10 @@ use lictor_model::filter::Filter;
 use lictor_model::local::{LocalAnswer, LocalRequest};
 use lictor_model::query::{Query, ReadOptions, Reply};
 use lictor_model::seam::{Backend, ByteStream, StreamRequest};
-use lictor_model::{CheckId, Code, Datacenter, Error, Result, ServiceId, Token};
+use lictor_model::{CheckId, Datacenter, Error, Result, ServiceId, Token};
 use lictor_sandbox::Sandbox;
 use lictor_sys::clock::Clock;
-use lictor_sys::{host, net};
+use lictor_sys::host;
 use lictor_telemetry::log::{self, Log};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
@@ -26,7 +26,7 @@ use tokio_util::sync::CancellationToken;
 use crate::figures::Figures;
 use crate::registrar::{Registrar, is_ttl};
 use crate::upstream::Upstream;
-use crate::{describe, plugins};
+use crate::{describe, joining, plugins};
 
 /// How long a request waits for a change of a service if it does not say.
 const DEFAULT_WAIT: Duration = Duration::from_secs(300);
@@ -134,24 +134,26 @@ impl AgentBackend {
 
     async fn join(&self, address: &str, wan: bool) -> Result<LocalAnswer> {
         let pool = if wan { self.wan.as_ref() } else { Some(&self.gossip) };
-        let pool = pool.ok_or_else(|| Error::failed("this agent is not in the pool between datacenters"))?;
-        let failed = |why: String| {
-            Error::failed(format!("1 error occurred:\n\t* Failed to join {address}: {why}\n\n"))
-        };
-        let own_port = pool.local_addr().port();
-        let addresses = net::resolve(address, own_port).await.map_err(|error| failed(error.to_string()))?;
-        match pool.join(addresses).await {
-            Ok(0) => Err(failed("no such host".to_owned())),
-            Ok(_) => Ok(LocalAnswer::Done),
-            Err(error) => Err(failed(error.to_string())),
-        }
+        let pool = pool.ok_or_else(|| Error::failed("Must be a server to join WAN cluster"))?;
+        joining::join(pool, address).await.map_err(Error::failed)?;
+        Ok(LocalAnswer::Done)
     }
 
-    fn force_leave(&self, name: &str) -> Result<LocalAnswer> {
-        if self.gossip.members().iter().any(|member| member.name == name) {
-            return Err(Error::new(Code::Unimplemented, "this build cannot make another member leave"));
+    async fn force_leave(&self, name: &str, prune: bool, wan: bool) -> Result<LocalAnswer> {
+        let unknown = || Error::failed(format!("agent: No node found with name '{name}'"));
+        if wan {
+            let pool = self.wan.as_ref().ok_or_else(unknown)?;
+            return if pool.force_leave(name, prune).await { Ok(LocalAnswer::Done) } else { Err(unknown()) };
         }
-        Err(Error::failed(format!("agent: No node found with name '{name}'")))
+        if !self.gossip.force_leave(name, prune).await {
+            return Err(unknown());
+        }
+        if let Some(pool) = &self.wan {
+            let datacenter = self.local.read(|state| state.identity().datacenter.clone());
+            // Only servers are there too.
+            pool.force_leave(&format!("{name}.{datacenter}"), prune).await;
+        }
+        Ok(LocalAnswer::Done)
     }
 
     async fn order(&self, order: impl FnOnce(oneshot::Sender<Result<()>>) -> Order) -> Result<LocalAnswer> {
@@ -179,8 +181,8 @@ impl Backend for AgentBackend {
             LocalRequest::Describe => Ok(LocalAnswer::Document(describe::agent(
                 &self.local,
                 self.upstream.own(),
-                &self.gossip.members(),
-                &self.wan.as_ref().map(|pool| pool.members().to_vec()).unwrap_or_default(),
+                &self.gossip,
+                self.wan.as_deref(),
             ))),
             LocalRequest::Metrics { prometheus: true } => {
                 Ok(LocalAnswer::Text(self.figures.prometheus(self)))
@@ -228,7 +230,7 @@ impl Backend for AgentBackend {
                 Ok(LocalAnswer::Document(describe::host(&host, self.clock.unix_millis())))
             }
             LocalRequest::Join { address, wan } => self.join(&address, wan).await,
-            LocalRequest::ForceLeave { name } => self.force_leave(&name),
+            LocalRequest::ForceLeave { name, prune, wan } => self.force_leave(&name, prune, wan).await,
             LocalRequest::Reload => self.order(Order::Reload).await,
             LocalRequest::Leave => self.order(Order::Leave).await,
             LocalRequest::Servers { request, options } => {

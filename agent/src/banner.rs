@@ -6,8 +6,8 @@ use lictor_config::RuntimeConfig;
 use lictor_local::Identity;
 use lictor_model::version;
 
-/// Prints who this agent is and where it listens.
-pub(crate) fn print(config: &RuntimeConfig, identity: &Identity) {
+/// Prints who this agent is, where it listens, and whether its gossip is encrypted.
+pub(crate) fn print(config: &RuntimeConfig, identity: &Identity, is_encrypted: bool) {
     let port = |port: Option<u16>| port.map_or(-1, i32::from);
     let paths = config.http.sockets.iter().map(|path| format!("unix://{}", path.display()));
     let clients: Vec<String> = config.http.addrs.iter().map(ToString::to_string).chain(paths).collect();
@@ -21,7 +21,7 @@ pub(crate) fn print(config: &RuntimeConfig, identity: &Identity) {
          \x20               Server: {} (Bootstrap: {})\n\
          \x20          Client Addr: [{}] (HTTP: {}, HTTPS: {}, gRPC: {}, gRPC-TLS: {}, DNS: {})\n\
          \x20         Cluster Addr: {} (LAN: {}, WAN: {})\n\
-         \x20    Gossip Encryption: false\n\n\
+         \x20    Gossip Encryption: {}\n\n\
          ==> Log data will now stream in as it occurs:\n\n",
         version::FULL,
         identity.id,
@@ -38,6 +38,7 @@ pub(crate) fn print(config: &RuntimeConfig, identity: &Identity) {
         identity.address,
         port(ports.serf_lan),
         port(ports.serf_wan),
+        is_encrypted,
     );
     // A closed standard output is no reason not to run.
     let _ = std::io::stdout().write_all(banner.as_bytes());

@@ -37,6 +37,7 @@ use crate::edges::{Listeners, Live, Shared};
 use crate::figures::Figures;
 use crate::measure::{self, Duties, Members};
 use crate::notify::Phase;
+use crate::pools::Pools;
 use crate::reaper::Reaper;
 use crate::registrar::{Registrar, Settings};
 use crate::reporter::ToLocal;
@@ -44,7 +45,7 @@ use crate::signals::{Signals, Told};
 use crate::sync::Syncer;
 use crate::timed::TimedRunner;
 use crate::upstream::{Upstream, follow_servers};
-use crate::{banner, dns, identity, notify, parts, reload, watch_files};
+use crate::{banner, dns, identity, notify, parts, pools, reload, watch_files};
 
 /// How long the tasks of the agent may take to end.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(3);
@@ -103,7 +104,7 @@ impl Agent {
                 .map_err(|error| StartError::unusable(data_dir, &error))?;
         }
         let (identity, address) = identity::establish(&config)?;
-        banner::print(&config, &identity);
+        banner::print(&config, &identity, pools::are_encrypted(&config));
         for warning in config.warnings.iter().chain(&config.unmet.ineffective) {
             tracing::warn!("{warning}");
         }
@@ -111,14 +112,8 @@ impl Agent {
         let recursors = dns::recursors(&config, address).await?;
         let mut listeners = Listeners::bind(&config, recursors)?;
         let server_address = SocketAddr::new(address, listeners.server_port);
-        let pool =
-            |name: &str, bind| parts::start_gossip(&config, &identity, name, bind, server_address, &clock);
-        let gossip = pool(identity.name.as_str(), listeners.serf)?;
-        let wan = listeners
-            .serf_wan
-            .filter(|_| config.server)
-            .map(|bind| pool(&format!("{}.{}", identity.name, identity.datacenter), bind))
-            .transpose()?;
+        let pools = Pools::start(&config, &identity, &listeners, server_address, &clock)?;
+        let gossip = Arc::clone(&pools.lan);
         let stop = CancellationToken::new();
         let stop_edges = CancellationToken::new();
         let mut tasks = JoinSet::new();
@@ -171,7 +166,7 @@ impl Agent {
             scheduler,
             sandbox,
             gossip: Arc::clone(&gossip),
-            wan,
+            wan: pools.wan.clone(),
             clock: Arc::clone(&clock),
             figures: Figures::new(&config, Arc::clone(&metrics)),
             upstream,
@@ -199,9 +194,9 @@ impl Agent {
         let edges = listeners.serve(&config, identity.name.as_str(), &shared, &stop_edges, &mut tasks)?;
         let mut consensus = None;
         if let (Upstream::Own(own), Some(rpc)) = (&backend.upstream, rpc) {
-            let ways = (Arc::clone(&gossip), Arc::clone(&network) as _);
+            let transport = Arc::clone(&network) as _;
             let (opened, server) =
-                parts::open_server(&config, &identity, server_address, ways, &stop).await?;
+                parts::open_server(&config, &identity, server_address, &pools, transport, &stop).await?;
             tasks.spawn(lictor_rpc::serve(rpc, Arc::clone(&server) as _, stop.clone()));
             if config.bootstrap_expect > 1 {
                 tasks.spawn(bootstrap::run(
@@ -247,6 +242,7 @@ impl Agent {
             cluster_size: Box::new(move || gossip.members().len()),
         };
         tasks.spawn(syncer.run(stop.clone()));
+        pools.join(&config, &stop, &mut tasks);
         if let Some(path) = &config.pid_file {
             // Others than the agent's own user are to read it.
             std::fs::write(path, std::process::id().to_string())

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use lictor_gossip::Gossip;
 use lictor_local::Local;
 use lictor_model::local::{Member, MemberStatus};
 use lictor_model::{CheckId, version};
@@ -13,9 +14,10 @@ use serde_json::{Value, json};
 pub(crate) fn agent(
     local: &Local,
     server: Option<&Arc<Server>>,
-    members: &[Member],
-    wan: &[Member],
+    lan: &Gossip,
+    wan: Option<&Gossip>,
 ) -> Value {
+    let members = lan.members();
     let (identity, services, checks) =
         local.read(|state| (state.identity().clone(), state.services().len(), state.checks()));
     let count = |kind: &str| {
@@ -45,13 +47,13 @@ pub(crate) fn agent(
             "os": std::env::consts::OS,
             "cpu_count": std::thread::available_parallelism().map_or(1, usize::from).to_string(),
         },
-        "serf_lan": pool(members),
+        "serf_lan": pool(lan),
     });
     if let Some(server) = server {
         let raft = server.raft_status();
         let leader = server.leader();
         if let Some(fields) = stats.as_object_mut() {
-            fields.insert("serf_wan".to_owned(), pool(wan));
+            fields.extend(wan.map(|wan| ("serf_wan".to_owned(), pool(wan))));
             fields.insert(
                 "raft".to_owned(),
                 json!({
@@ -84,7 +86,7 @@ pub(crate) fn agent(
             "BuildDate": "1970-01-01T00:00:00Z",
         },
         "DebugConfig": {},
-        "Coord": null,
+        "Coord": lan.coordinate(),
         "Member": member,
         "Meta": identity.meta,
         "Stats": stats,
@@ -92,13 +94,15 @@ pub(crate) fn agent(
 }
 
 /// What there is to say of a gossip pool.
-fn pool(members: &[Member]) -> Value {
+fn pool(pool: &Gossip) -> Value {
+    let members = pool.members();
     let count = |status| members.iter().filter(|member| member.status == status).count().to_string();
     json!({
         "members": members.len().to_string(),
         "failed": count(MemberStatus::Failed),
         "left": count(MemberStatus::Left),
-        "encrypted": "false",
+        "encrypted": pool.is_encrypted().to_string(),
+        "health_score": pool.figures().doubt.to_string(),
     })
 }
 

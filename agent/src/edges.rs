@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use lictor_config::RuntimeConfig;
+use lictor_config::{PoolConfig, RuntimeConfig};
 use lictor_dns::Sockets;
 use lictor_http::Listener;
 use lictor_model::seam::Backend;
@@ -68,8 +68,9 @@ impl Listeners {
                     .map_err(|error| StartError::new(format!("dns on {at}"), error))?,
             );
         }
-        let serf = SocketAddr::new(config.bind_addr, config.ports.serf_lan.unwrap_or_default());
-        let serf_wan = config.ports.serf_wan.map(|port| SocketAddr::new(config.bind_addr, port));
+        let serf_ip = |pool: &PoolConfig| pool.bind.unwrap_or(config.bind_addr);
+        let serf = SocketAddr::new(serf_ip(&config.gossip.lan), config.ports.serf_lan.unwrap_or_default());
+        let serf_wan = config.ports.serf_wan.map(|port| SocketAddr::new(serf_ip(&config.gossip.wan), port));
         let mut server_port = config.ports.server.unwrap_or_default();
         let mut rpc = None;
         if config.server {

@@ -6,38 +6,20 @@ use std::sync::Arc;
 
 use lictor_config::{RuntimeConfig, ScriptChecks};
 use lictor_consensus::{Consensus, Options as RaftOptions, PeerInfo, Storage};
-use lictor_gossip::{Gossip, MemberEvent, Options as GossipOptions};
+use lictor_gossip::MemberEvent;
 use lictor_local::Identity;
 use lictor_local::persist::{Files, Saved};
 use lictor_rpc::Transport;
 use lictor_sandbox::{Bounds, ExecPolicy, SandboxConfig};
 use lictor_server::{Server, Settings as ServerSettings};
 use lictor_store::Store;
-use lictor_sys::clock::Clock;
 use lictor_telemetry::metrics::Series;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use crate::StartError;
-use crate::identity;
 use crate::measure::Members;
-
-/// Starts a pool under a name of this agent in it.
-pub(crate) fn start_gossip(
-    config: &RuntimeConfig,
-    identity: &Identity,
-    name: &str,
-    bind: SocketAddr,
-    server: SocketAddr,
-    clock: &Arc<dyn Clock>,
-) -> Result<Arc<Gossip>, StartError> {
-    let advertise = SocketAddr::new(server.ip(), bind.port());
-    let mut options = GossipOptions::new(name, identity.id.as_str(), advertise);
-    options.tags = identity::tags(config, identity, server);
-    Gossip::start(options, bind, Arc::clone(clock))
-        .map(Arc::new)
-        .map_err(|error| StartError::new(format!("gossip on {bind}"), error))
-}
+use crate::pools::Pools;
 
 pub(crate) fn open_files(config: &RuntimeConfig) -> Result<Option<Files>, StartError> {
     config
@@ -64,7 +46,8 @@ pub(crate) async fn open_server(
     config: &RuntimeConfig,
     identity: &Identity,
     address: SocketAddr,
-    (gossip, transport): (Arc<Gossip>, Arc<dyn Transport>),
+    pools: &Pools,
+    transport: Arc<dyn Transport>,
     stop: &CancellationToken,
 ) -> Result<(Arc<Consensus>, Arc<Server>), StartError> {
     let node = PeerInfo { address, name: identity.name.to_string(), node_id: identity.id.to_string() };
@@ -96,7 +79,8 @@ pub(crate) async fn open_server(
         autopilot: config.autopilot.clone(),
         hold_timeout: config.rpc_hold_timeout,
     };
-    let server = Server::new(settings, Arc::clone(&consensus), store, gossip, transport, stop.clone());
+    let pools = (Arc::clone(&pools.lan), pools.wan.clone());
+    let server = Server::new(settings, Arc::clone(&consensus), store, pools, transport, stop.clone());
     let server = Arc::new(server);
     Ok((consensus, server))
 }

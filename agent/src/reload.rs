@@ -32,6 +32,7 @@ pub(crate) fn keep_fixed(running: &RuntimeConfig, wanted: &mut RuntimeConfig) ->
         "default_query_time": default_query_time;
         "enable_script_checks or enable_local_script_checks": script_checks;
         "enable_syslog": log.syslog;
+        "gossip (encrypt, retry_join and the like)": gossip;
         "http_config.allow_write_http_from": http.allow_write_from;
         "http_config.block_endpoints": http.block_endpoints;
         "http_config.response_headers": http.response_headers;

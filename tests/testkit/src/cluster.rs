@@ -143,7 +143,6 @@ impl Cluster {
     /// If it does not come to that.
     #[track_caller]
     pub fn wait_until_whole(&self) {
-        self.temporary_join();
         let leader = self.wait_for_leader();
         let http = self.servers[leader].http();
         let nodes = self.running().count();
@@ -165,18 +164,6 @@ impl Cluster {
             });
             if found == nodes && voters == votes { Ok(()) } else { Err(format!("{healthy} {raft}")) }
         });
-    }
-
-    fn temporary_join(&self) {
-        for agent in self.running() {
-            let http = agent.http();
-            eventually_within(PATIENCE, "up", || {
-                http.request("GET", "/v1/status/leader", b"").map_err(|e| e.to_string())
-            });
-            for server in self.servers.iter().filter(|server| server.is_running()) {
-                let _ = http.request("PUT", &format!("/v1/agent/join/{}", server.address()), b"");
-            }
-        }
     }
 
     /// Waits until all running servers have applied what the leader has.

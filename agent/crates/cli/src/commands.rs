@@ -7,6 +7,7 @@ mod cluster;
 pub(crate) mod completion;
 mod connection;
 mod keygen;
+mod keyring;
 mod kv;
 mod kv_transfer;
 mod maintain;
@@ -100,8 +101,8 @@ pub const ALL: &[Command] = commands! {
         flags [cluster::JOIN_FLAGS, flags::HTTP] => cluster::join;
     ["keygen"] "" "Makes a key for the encryption of gossip", example "keygen",
         flags [] => keygen::keygen;
-    ["keyring"] "" "Manages keys of gossip; not in this build", example "keyring -list",
-        flags [absent::KEYRING_FLAGS, flags::HTTP] => absent::keyring;
+    ["keyring"] "" "Manages the keys that gossip is encrypted with", example "keyring -list",
+        flags [keyring::FLAGS, FORMAT, flags::HTTP] => keyring::keyring;
     ["kv", "delete"] " KEY_OR_PREFIX" "Removes data from the key-value store", example "kv delete -recurse app/",
         flags [kv::DELETE_FLAGS, flags::HTTP] => kv::delete;
     ["kv", "export"] " [PREFIX]" "Prints a tree of the key-value store as JSON", example "kv export app/",

@@ -1,22 +1,8 @@
 //! Where nodes are.
 
-use lictor_model::coordinate::NodeCoordinate;
-use serde::Deserialize;
+use lictor_model::coordinate::{DatacenterCoordinates, NodeCoordinate};
 
 use crate::{Client, Failure, Parameters};
-
-/// The servers of a datacenter in the space between datacenters.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
-#[serde(rename_all = "PascalCase", default)]
-pub struct DatacenterCoordinates {
-    /// Its name.
-    pub datacenter: String,
-    /// Points are only comparable within an area.
-    #[serde(rename = "AreaID")]
-    pub area_id: String,
-    /// Its servers.
-    pub coordinates: Vec<NodeCoordinate>,
-}
 
 impl Client {
     /// The nodes of the datacenter.

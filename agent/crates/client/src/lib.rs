@@ -17,7 +17,6 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::de::DeserializeOwned;
 
 pub use catalog::{CatalogNode, NodeService, NodeServices};
-pub use coordinate::DatacenterCoordinates;
 pub use kv::{Entry, PutOptions};
 
 /// How long a request may take unless it says otherwise.
@@ -177,7 +176,17 @@ impl Client {
     }
 
     pub(crate) async fn delete(&self, path: &str, parameters: Parameters) -> Result<Answer, Failure> {
-        self.send(reqwest::Method::DELETE, "Delete", path, parameters, Vec::new()).await
+        self.delete_with(path, parameters, Vec::new()).await
+    }
+
+    /// The same with a body.
+    pub(crate) async fn delete_with(
+        &self,
+        path: &str,
+        parameters: Parameters,
+        body: Vec<u8>,
+    ) -> Result<Answer, Failure> {
+        self.send(reqwest::Method::DELETE, "Delete", path, parameters, body).await
     }
 
     /// Bytes as the agent sends them, for as long as it does.

@@ -1,8 +1,8 @@
 //! The servers as Raft sees them, and how they are looked after.
 
-use lictor_model::cluster::RaftServers;
+use lictor_model::cluster::{Keyring, KeyringRequest, RaftServers};
 use lictor_model::operator::{AutopilotConfig, ServersHealth};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::{Client, Failure, Parameters};
 
@@ -31,6 +31,32 @@ impl Client {
     pub async fn transfer_leader(&self, id: &str) -> Result<(), Failure> {
         let parameters = Parameters::default().unless_empty("id", id);
         self.post("/v1/operator/raft/transfer-leader", parameters, Vec::new()).await.map(drop)
+    }
+
+    /// Asks something of the keys of all gossip pools, or only of the datacenter's. What comes back
+    /// of a change is empty.
+    ///
+    /// # Errors
+    /// See [`Failure`]; what members say for whom it went wrong is the message.
+    pub async fn keyring(
+        &self,
+        request: &KeyringRequest,
+        local_only: bool,
+        relay_factor: &str,
+    ) -> Result<Vec<Keyring>, Failure> {
+        let path = "/v1/operator/keyring";
+        let mut parameters = Parameters::default().unless_empty("relay-factor", relay_factor);
+        if local_only {
+            parameters = parameters.value("local-only", true);
+        }
+        let body = |key: &str| json!({"Key": key}).to_string().into_bytes();
+        let changed = match request {
+            KeyringRequest::List => return self.get(path, parameters).await?.json(),
+            KeyringRequest::Install(key) => self.post(path, parameters, body(key)).await,
+            KeyringRequest::Use(key) => self.put(path, parameters, body(key)).await,
+            KeyringRequest::Remove(key) => self.delete_with(path, parameters, body(key)).await,
+        };
+        changed.map(|_| Vec::new())
     }
 
     /// How servers are looked after.

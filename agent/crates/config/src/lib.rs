@@ -23,8 +23,8 @@ use std::path::PathBuf;
 use serde_json::Value;
 
 pub use runtime::{
-    DnsConfig, HttpConfig, LogConfig, Ports, RecursorStrategy, RuntimeConfig, ScriptChecks, Soa,
-    TelemetryConfig,
+    DnsConfig, GossipConfig, HttpConfig, LogConfig, Pace, PoolConfig, Ports, RecursorStrategy, RuntimeConfig,
+    ScriptChecks, Soa, TelemetryConfig,
 };
 pub use source::Format;
 

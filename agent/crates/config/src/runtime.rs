@@ -2,6 +2,7 @@
 
 mod definitions;
 mod dns;
+mod gossip;
 mod http;
 mod log;
 mod read;
@@ -20,6 +21,7 @@ use lictor_model::operator::AutopilotConfig;
 use serde_json::{Value, json};
 
 pub use dns::{DnsConfig, RecursorStrategy, Soa};
+pub use gossip::{GossipConfig, Pace, PoolConfig};
 use read::Reader;
 
 pub use http::HttpConfig;
@@ -129,8 +131,8 @@ pub struct RuntimeConfig {
     pub skip_leave_on_interrupt: bool,
     /// The log.
     pub log: LogConfig,
-    /// The key for gossip, which this build cannot use.
-    pub encrypt: String,
+    /// Gossip.
+    pub gossip: GossipConfig,
     /// Whether the agent watches its files and reloads when one changes.
     pub auto_reload: bool,
     /// File that holds the process id while the agent runs.
@@ -277,7 +279,7 @@ impl RuntimeConfig {
             leave_on_terminate: reader.flag_or("leave_on_terminate", !server),
             skip_leave_on_interrupt: reader.flag_or("skip_leave_on_interrupt", server),
             log: LogConfig::read(&mut reader),
-            encrypt: reader.text("encrypt").unwrap_or_default(),
+            gossip: GossipConfig::read(&mut reader),
             auto_reload: reader.flag("auto_reload_config"),
             pid_file: reader.text("pid_file").map(PathBuf::from),
             plugin_dir: reader.text("plugin_dir").map(PathBuf::from),

@@ -45,6 +45,7 @@ pub(crate) enum Request {
     SetTags(BTreeMap<String, String>, oneshot::Sender<Result<(), RecordError>>),
     ForceLeave { name: String, prune: bool },
     Keys(KeyRequest, oneshot::Sender<KeyReport>),
+    Coordinates(oneshot::Sender<BTreeMap<String, Coordinate>>),
     Leave,
     Stop,
 }
@@ -264,6 +265,8 @@ impl Driver {
                 self.rounds.insert(self.next_round, done);
                 self.handle(Input::Keys { round: self.next_round, request });
             }
+            // Whoever asked may have gone.
+            Request::Coordinates(done) => drop(done.send(self.pool.coordinates())),
             Request::Leave => self.handle(Input::Leave),
             Request::Stop => {}
         }

@@ -56,6 +56,7 @@ fn listed(problems: &[(SocketAddr, Unjoined)]) -> String {
 /// This agent's membership in a gossip pool.
 pub struct Gossip {
     address: SocketAddr,
+    advertised: SocketAddr,
     requests: mpsc::Sender<Request>,
     published: watch::Receiver<Published>,
     members: watch::Receiver<Arc<[Member]>>,
@@ -122,6 +123,7 @@ impl Gossip {
         let task = tokio::spawn(driver.run(receive_requests, streams, before(&options)));
         Ok(Self {
             address,
+            advertised: options.advertise,
             requests,
             published,
             members,
@@ -136,6 +138,12 @@ impl Gossip {
     #[must_use]
     pub fn local_addr(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Where others reach this node.
+    #[must_use]
+    pub fn advertised(&self) -> SocketAddr {
+        self.advertised
     }
 
     /// All members that are known, this node included, in the order of their names.
@@ -172,6 +180,15 @@ impl Gossip {
     #[must_use]
     pub fn coordinate(&self) -> Coordinate {
         self.published.borrow().coordinate.clone()
+    }
+
+    /// Where members are, by name, as far as they have told this node; nobody once it has stopped.
+    pub async fn coordinates(&self) -> BTreeMap<String, Coordinate> {
+        let (done, outcome) = oneshot::channel();
+        if self.request(Request::Coordinates(done)).await.is_err() {
+            return BTreeMap::new();
+        }
+        outcome.await.unwrap_or_default()
     }
 
     /// Whether the pool has keys.

@@ -325,6 +325,15 @@ impl Pool {
         self.vivaldi.point()
     }
 
+    /// Where members are, by name, as far as they have told this node.
+    #[must_use]
+    pub fn coordinates(&self) -> BTreeMap<String, Coordinate> {
+        let others = self.table.others().filter_map(|id| {
+            Some((self.table.record_of(id.key)?.name.clone(), self.vivaldi.of(id.key)?.clone()))
+        });
+        others.chain([(self.me.name.clone(), self.coordinate().clone())]).collect()
+    }
+
     /// Whether what this node sends is encrypted, and what comes may be.
     #[must_use]
     pub fn is_encrypted(&self) -> bool {

@@ -30,11 +30,18 @@ pub(crate) struct Vivaldi {
     point: Coordinate,
     adjustments: VecDeque<f64>,
     latencies: HashMap<u64, VecDeque<f64>>,
+    /// Where others were when they last answered.
+    others: HashMap<u64, Coordinate>,
 }
 
 impl Default for Vivaldi {
     fn default() -> Self {
-        Self { point: start(), adjustments: VecDeque::new(), latencies: HashMap::new() }
+        Self {
+            point: start(),
+            adjustments: VecDeque::new(),
+            latencies: HashMap::new(),
+            others: HashMap::new(),
+        }
     }
 }
 
@@ -70,18 +77,27 @@ impl Vivaldi {
         if !is_valid(other) || took > LONGEST {
             return;
         }
+        if self.others.len() < MOST_PEERS || self.others.contains_key(&peer) {
+            self.others.insert(peer, other.clone());
+        }
         let took = self.filter(peer, took);
         self.attract(other, took, chance);
         self.adjust(other, took);
         self.fall(chance);
         if !is_valid(&self.point) {
-            *self = Self::default();
+            (self.point, self.adjustments) = (start(), VecDeque::new());
         }
     }
 
     /// Nothing is asked of this one any more.
     pub(crate) fn forget(&mut self, peer: u64) {
         self.latencies.remove(&peer);
+        self.others.remove(&peer);
+    }
+
+    /// Where another was when it last answered.
+    pub(crate) fn of(&self, peer: u64) -> Option<&Coordinate> {
+        self.others.get(&peer)
     }
 
     /// The middle one of the last measurements with this peer.

@@ -23,14 +23,6 @@ pub(crate) async fn prepared_queries(_call: Call) -> Result<Response<Body>, Fail
     absent("prepared queries")
 }
 
-pub(crate) async fn datacenter_coordinates(_call: Call) -> Result<Response<Body>, Failure> {
-    absent("coordinates of datacenters")
-}
-
-pub(crate) async fn operator(_call: Call) -> Result<Response<Body>, Failure> {
-    absent("such operator endpoint")
-}
-
 pub(crate) async fn mesh(_call: Call) -> Result<Response<Body>, Failure> {
     absent("service mesh, which Lictor leaves to others")
 }

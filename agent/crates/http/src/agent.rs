@@ -215,7 +215,12 @@ pub(crate) async fn join(call: Call) -> Result<Response<Body>, Failure> {
 }
 
 pub(crate) async fn force_leave(call: Call) -> Result<Response<Body>, Failure> {
-    done(&call, LocalRequest::ForceLeave { name: call.rest.clone() }).await
+    let request = LocalRequest::ForceLeave {
+        name: call.rest.clone(),
+        prune: call.params.has("prune"),
+        wan: call.params.has("wan"),
+    };
+    done(&call, request).await
 }
 
 pub(crate) async fn monitor(call: Call) -> Result<Response<Body>, Failure> {

@@ -2,6 +2,7 @@
 
 use axum::body::Body;
 use axum::http::Response;
+use lictor_model::cluster::{ServerAnswer, ServerRequest};
 use lictor_model::command::Command;
 use lictor_model::coordinate::NodeCoordinate;
 use lictor_model::query::{Answer, Query};
@@ -24,6 +25,13 @@ async fn coordinates(call: &Call, query: Query, must_exist: bool) -> Result<Resp
     match reply.answer.as_ref() {
         Answer::Coordinates(found) if found.is_empty() && must_exist => Ok(respond::absent(&reply.meta)),
         Answer::Coordinates(found) => respond::json_with_meta(call, &reply.meta, found),
+        _ => Err(Failure::mismatch()),
+    }
+}
+
+pub(crate) async fn datacenters(call: Call) -> Result<Response<Body>, Failure> {
+    match call.about_servers(ServerRequest::DatacenterCoordinates).await? {
+        ServerAnswer::DatacenterCoordinates(found) => respond::json(&call, &found),
         _ => Err(Failure::mismatch()),
     }
 }

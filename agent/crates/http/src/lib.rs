@@ -18,6 +18,7 @@ mod coordinate;
 mod decode;
 mod failure;
 mod health;
+mod keyring;
 mod kv;
 mod operator;
 mod params;

@@ -16,8 +16,8 @@ use crate::params::Params;
 use crate::server::Peer;
 use crate::timing::Timings;
 use crate::{
-    Settings, absent, acl, agent, agent_health, catalog, compress, connect, coordinate, health, kv, operator,
-    respond, session, status, txn,
+    Settings, absent, acl, agent, agent_health, catalog, compress, connect, coordinate, health, keyring, kv,
+    operator, respond, session, status, txn,
 };
 
 /// How long a body may take to arrive.
@@ -132,7 +132,7 @@ const ROUTES: &[Route] = routes! {
     "/v1/discovery-chain/" ["GET", "POST"] absent::mesh;
     "/v1/peering" ["GET", "DELETE"] absent::mesh;
     "/v1/peering/" ["GET", "PUT", "POST", "DELETE"] absent::mesh;
-    "/v1/coordinate/datacenters" ["GET"] absent::datacenter_coordinates;
+    "/v1/coordinate/datacenters" ["GET"] coordinate::datacenters;
     "/v1/coordinate/nodes" ["GET"] coordinate::nodes;
     "/v1/coordinate/node/" ["GET"] coordinate::node;
     "/v1/coordinate/update" ["PUT"] coordinate::update;
@@ -143,7 +143,7 @@ const ROUTES: &[Route] = routes! {
     "/v1/snapshot" ["GET", "PUT"] absent::snapshots;
     "/v1/operator/raft/peer" ["DELETE"] operator::remove_peer;
     "/v1/operator/raft/transfer-leader" ["POST"] operator::transfer_leader;
-    "/v1/operator/keyring" ["GET", "POST", "PUT", "DELETE"] absent::operator;
+    "/v1/operator/keyring" ["GET", "POST", "PUT", "DELETE"] keyring::keyring;
     "/v1/operator/autopilot/configuration" ["GET", "PUT"] operator::autopilot;
     "/v1/operator/autopilot/health" ["GET"] operator::health;
     "/v1/operator/autopilot/state" ["GET"] operator::state;

@@ -1,10 +1,12 @@
 //! Requests to servers about the servers themselves. They travel between agents as queries and
 //! commands do.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::coordinate::DatacenterCoordinates;
 use crate::ids::{Datacenter, Token};
 use crate::operator::ServersHealth;
 
@@ -31,13 +33,60 @@ pub enum ServerRequest {
         /// Which one, by its id; whichever suits best if absent.
         id: Option<String>,
     },
+    /// Ask something of the keys of all gossip pools → [`ServerAnswer::Keyrings`].
+    Keyring {
+        /// What.
+        request: KeyringRequest,
+        /// Only in the pool of the datacenter.
+        local_only: bool,
+    },
+    /// Where the servers of all datacenters are → [`ServerAnswer::DatacenterCoordinates`].
+    DatacenterCoordinates,
+}
+
+/// What can be asked of the keys of a gossip pool; keys are written in base64.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum KeyringRequest {
+    /// Which there are.
+    List,
+    /// Take this one for what comes.
+    Install(String),
+    /// Seal with this one from now on.
+    Use(String),
+    /// Forget this one.
+    Remove(String),
+}
+
+/// What became of a request about the keys of a pool.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Keyring {
+    /// Whether it is the pool between datacenters.
+    #[serde(rename = "WAN")]
+    pub wan: bool,
+    /// The datacenter that was asked.
+    pub datacenter: String,
+    /// Kept for clients of the HTTP API: the network segment, of which there is one.
+    pub segment: String,
+    /// What those members said for whom it went wrong, by name.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
+    pub messages: BTreeMap<String, String>,
+    /// How many members have each key.
+    pub keys: BTreeMap<String, usize>,
+    /// How many members seal with each key.
+    pub primary_keys: BTreeMap<String, usize>,
+    /// How many members were asked.
+    pub num_nodes: usize,
+    /// What went wrong altogether; empty if nothing did.
+    #[serde(skip_serializing_if = "String::is_empty", default)]
+    pub error: String,
 }
 
 impl ServerRequest {
     /// Whether any server can answer from what it knows, without a leader.
     #[must_use]
     pub fn is_for_anyone(&self) -> bool {
-        matches!(self, Self::Leader | Self::Peers)
+        matches!(self, Self::Leader | Self::Peers | Self::Keyring { .. } | Self::DatacenterCoordinates)
     }
 }
 
@@ -65,6 +114,10 @@ pub enum ServerAnswer {
     RaftServers(RaftServers),
     /// How the servers are.
     Health(ServersHealth),
+    /// What became of a request about keys, pool by pool.
+    Keyrings(Vec<Keyring>),
+    /// Where servers are, datacenters in the order of their names.
+    DatacenterCoordinates(Vec<DatacenterCoordinates>),
 }
 
 /// The servers that Raft counts.

@@ -17,6 +17,19 @@ pub struct NodeCoordinate {
     pub coord: Coordinate,
 }
 
+/// The servers of a datacenter in the space between datacenters.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct DatacenterCoordinates {
+    /// Its name.
+    pub datacenter: String,
+    /// Points are only comparable within an area.
+    #[serde(rename = "AreaID")]
+    pub area_id: String,
+    /// Its servers.
+    pub coordinates: Vec<NodeCoordinate>,
+}
+
 /// A point with what is known of its quality; all in seconds.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]

@@ -102,6 +102,10 @@ pub enum LocalRequest {
     ForceLeave {
         /// Its name.
         name: String,
+        /// Whether it is to be forgotten at once.
+        prune: bool,
+        /// Whether the pool between datacenters is meant.
+        wan: bool,
     },
     /// Read the configuration files again → [`LocalAnswer::Done`].
     Reload,

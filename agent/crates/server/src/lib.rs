@@ -16,6 +16,7 @@ pub mod duties;
 pub mod membership;
 mod peers;
 mod place;
+mod pools;
 mod prepare;
 mod read;
 mod servers;
@@ -74,6 +75,8 @@ pub struct Server {
     consensus: Arc<Consensus>,
     store: Arc<Store>,
     gossip: Arc<Gossip>,
+    /// The pool between datacenters, if this server is in it.
+    wan: Option<Arc<Gossip>>,
     transport: Arc<dyn Transport>,
     resolver: Resolver,
     /// Whether this server, while leading, has put itself into the catalog. Until then it does
@@ -94,7 +97,7 @@ impl Server {
         settings: Settings,
         consensus: Arc<Consensus>,
         store: Arc<Store>,
-        gossip: Arc<Gossip>,
+        (gossip, wan): (Arc<Gossip>, Option<Arc<Gossip>>),
         transport: Arc<dyn Transport>,
         stop: CancellationToken,
     ) -> Self {
@@ -103,6 +106,7 @@ impl Server {
             consensus,
             store,
             gossip,
+            wan,
             transport,
             resolver: Resolver::default(),
             is_registered: AtomicBool::new(false),

@@ -181,6 +181,12 @@ impl Server {
                 ServerAnswer::Peers(peers.collect())
             }
             ServerRequest::RaftConfiguration => ServerAnswer::RaftServers(self.servers()),
+            ServerRequest::Keyring { request, local_only } => {
+                ServerAnswer::Keyrings(self.keyrings(request, *local_only).await?)
+            }
+            ServerRequest::DatacenterCoordinates => {
+                ServerAnswer::DatacenterCoordinates(self.datacenter_coordinates().await)
+            }
             ServerRequest::Health => ServerAnswer::Health(self.health()),
             ServerRequest::RemovePeer { id, address } => {
                 let removed = self.remove_peer(id.as_deref(), address.as_deref()).await?;

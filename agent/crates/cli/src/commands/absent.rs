@@ -46,16 +46,6 @@ pub(super) const SNAPSHOT_INSPECT_FLAGS: &[Flag] = &[
     flags::value("kvfilter", "prefix", "Only keys below this prefix."),
 ];
 
-pub(super) const KEYRING_FLAGS: &[Flag] = &[
-    flags::value("install", "key", "Add a key."),
-    flags::switch("list", "List the keys in use."),
-    flags::switch("list-primary", "List the primary keys."),
-    flags::switch("local-only", "Do not ask other datacenters."),
-    flags::value("relay-factor", "number", "How many members pass an answer on."),
-    flags::value("remove", "key", "Remove a key."),
-    flags::value("use", "key", "Make a key the primary one."),
-];
-
 pub(super) async fn event(_context: &Context, _parsed: Parsed) -> Ran {
     missing("user events")
 }
@@ -70,10 +60,6 @@ pub(super) async fn lock(_context: &Context, _parsed: Parsed) -> Ran {
 
 pub(super) async fn snapshot(_context: &Context, _parsed: Parsed) -> Ran {
     missing("snapshots; `kv export` saves the keys")
-}
-
-pub(super) async fn keyring(_context: &Context, _parsed: Parsed) -> Ran {
-    missing("gossip encryption")
 }
 
 pub(super) async fn acl(_context: &Context, _parsed: Parsed) -> Ran {

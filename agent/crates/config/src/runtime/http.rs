@@ -67,7 +67,7 @@ fn mode(reader: &mut Reader) -> Option<u32> {
     mode
 }
 
-fn networks(reader: &mut Reader, key: &str) -> Vec<IpNet> {
+pub(super) fn networks(reader: &mut Reader, key: &str) -> Vec<IpNet> {
     let mut networks = Vec::new();
     for word in reader.texts(key) {
         match word.parse() {

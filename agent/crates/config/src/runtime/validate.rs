@@ -32,8 +32,8 @@ impl RuntimeConfig {
         }
         self.validate_servers(problems);
         self.validate_meta(problems);
-        if !self.encrypt.is_empty()
-            && let Err(why) = gossip_key(&self.encrypt)
+        if !self.gossip.encrypt.is_empty()
+            && let Err(why) = gossip_key(&self.gossip.encrypt)
         {
             problems.push(format!("encrypt has invalid key: {why}"));
         }
