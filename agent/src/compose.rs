@@ -198,7 +198,7 @@ impl Agent {
             let (opened, server) =
                 parts::open_server(&config, &identity, server_address, &pools, transport, &stop).await?;
             tasks.spawn(lictor_rpc::serve(rpc, Arc::clone(&server) as _, stop.clone()));
-            if config.bootstrap_expect > 1 {
+            if config.bootstrap_expect > 1 && !config.read_replica {
                 tasks.spawn(bootstrap::run(
                     Arc::clone(&opened),
                     Arc::clone(&gossip),
@@ -214,7 +214,7 @@ impl Agent {
                 Arc::clone(&observer),
                 stop.clone(),
             ));
-            tasks.spawn(membership::run(Arc::clone(&server), stop.clone()));
+            tasks.spawn(membership::run(Arc::clone(&server), Arc::clone(&observer), stop.clone()));
             tasks.spawn(sessions::run(Arc::clone(&server), observer, stop.clone()));
             tasks.spawn(parts::log_leadership(
                 Arc::clone(&opened),

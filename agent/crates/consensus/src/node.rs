@@ -34,7 +34,7 @@ use crate::status::{self, Leadership, Status};
 use crate::types::{Metrics, Payload, PeerInfo, Raft, TypeConfig, public_index};
 
 /// The pause before asking a leader again that has just been elected and has no lease yet.
-const BACKOFF: Duration = Duration::from_millis(5);
+pub(crate) const BACKOFF: Duration = Duration::from_millis(5);
 /// How long a server that starts alone waits to be leader before it asks to be one again.
 const ELECT_AGAIN: Duration = Duration::from_millis(250);
 /// How often it asks before it leaves that to Raft's own timer.
