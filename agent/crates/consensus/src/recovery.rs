@@ -121,15 +121,15 @@ struct Past {
 pub fn recover(directory: &Path, own: &PeerInfo) -> Result<Option<Recovery>, OpenError> {
     let (list, explanation) = (directory.join(LIST), directory.join(EXPLANATION));
     file::create_private_dir(directory)?;
-    if !explanation.exists() {
+    if !explanation.try_exists()? {
         file::write_atomic(&explanation, EXPLANATION_TEXT.as_bytes())?;
-        if list.exists() {
+        if list.try_exists()? {
             file::remove_durable(&list)?;
             tracing::warn!("deleted peers.json file (see peers.info for details)");
         }
         return Ok(None);
     }
-    if !list.exists() {
+    if !list.try_exists()? {
         return Ok(None);
     }
     tracing::info!("found peers.json file, recovering Raft configuration...");
@@ -156,11 +156,11 @@ pub fn recover(directory: &Path, own: &PeerInfo) -> Result<Option<Recovery>, Ope
 pub fn rehearse(directory: &Path) -> Result<Recovery, OpenError> {
     for name in [LIST, "log.redb"] {
         let path = directory.join(name);
-        if !path.exists() {
+        if !path.try_exists()? {
             return Err(failed(format!("there is no {}", path.display())));
         }
     }
-    if !directory.join(EXPLANATION).exists() {
+    if !directory.join(EXPLANATION).try_exists()? {
         return Err(failed(format!(
             "there is no {EXPLANATION} in {}, so that the list would be removed and not taken up; start the \
              server once without a list",

@@ -65,6 +65,13 @@ pub(crate) fn mismatch() -> Error {
     Error::failed("the leader answered something else than was asked")
 }
 
+/// Whether a new leader is what the request is likely to bring about. The former one still answers
+/// it then.
+fn is_about_leadership(request: &Request) -> bool {
+    let Request::Servers { request, .. } = request else { return false };
+    matches!(request, ServerRequest::TransferLeadership { .. } | ServerRequest::RemovePeer { .. })
+}
+
 impl Server {
     /// Where reads of this consistency are answered.
     pub(crate) fn place_for(&self, consistency: Consistency) -> Place {
@@ -111,7 +118,9 @@ impl Server {
                     let answer = tokio::select! {
                         answer = lictor_rpc::forward(self.transport.as_ref(), leader, &request) => answer?,
                         // A connection may take long to notice what the majority has.
-                        () = self.led_by_another(leader) => superseded(&request)?,
+                        () = self.led_by_another(leader), if !is_about_leadership(&request) => {
+                            superseded(&request)?
+                        }
                     };
                     if let Some(answer) = answer {
                         return Ok(answer);
