@@ -49,6 +49,8 @@ use crate::{banner, dns, identity, notify, parts, pools, reload, watch_files};
 
 /// How long the tasks of the agent may take to end.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(3);
+/// How long a leader that stops waits for another one.
+const HAND_OVER_TIMEOUT: Duration = Duration::from_secs(1);
 /// How long a server that leaves waits to be removed from the Raft configuration.
 const RAFT_LEAVE_TIMEOUT: Duration = Duration::from_secs(5);
 /// How many orders may wait.
@@ -372,6 +374,9 @@ impl Agent {
         if ending == Ending::Leave {
             self.leave().await;
             tracing::info!("Graceful leave complete");
+        }
+        if let Some(consensus) = self.consensus.as_ref().filter(|_| ending == Ending::Stop) {
+            consensus.hand_over(HAND_OVER_TIMEOUT).await;
         }
         self.stop_edges.cancel();
         self.stop.cancel();

@@ -192,6 +192,20 @@ impl Consensus {
         formation::ask(&self.transport, leader.address, question, limit).await.map(drop)
     }
 
+    /// Spares the others an election before this server stops, if it leads and there is anybody to
+    /// hand over to; takes `limit` at the most.
+    pub async fn hand_over(&self, limit: Duration) {
+        let others = self.peers().iter().any(|peer| peer.is_voter && !peer.is_self);
+        if !others || !self.is_leader() {
+            return;
+        }
+        match tokio::time::timeout(limit, self.transfer_leadership(None)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::warn!(%error, "leadership was not handed over"),
+            Err(_) => tracing::warn!(?limit, "leadership was not handed over in time"),
+        }
+    }
+
     fn check_not_self(&self, raft_id: u64) -> Result<(), ProposeError> {
         if raft_id == self.raft_id() {
             return Err(ProposeError::Unsafe("a leader hands over before it goes".to_owned()));
