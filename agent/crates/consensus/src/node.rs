@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::future::Future;
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -27,7 +28,8 @@ use crate::codec;
 use crate::error::{OpenError, ProposeError};
 use crate::log::{Failure, LogStore, WriterThread};
 use crate::machine::Machine;
-use crate::network::{self, AddressBook, Answer, Disk, Envelope, Message, Peers, Receiver};
+use crate::network::book::AddressBook;
+use crate::network::{self, Answer, Disk, Envelope, Message, Peers, Receiver};
 use crate::options::{Options, Storage};
 use crate::snapshot::SnapshotHome;
 use crate::status::{self, Leadership, Status};
@@ -80,6 +82,7 @@ pub struct Consensus {
     /// Whether this server is about to leave the cluster.
     pub(crate) leaving: AtomicBool,
     pub(crate) transport: Arc<dyn Transport>,
+    book: AddressBook,
     running: Mutex<Option<Running>>,
 }
 
@@ -130,7 +133,7 @@ impl Consensus {
             .map_err(|error| OpenError::Raft(error.to_string()))?;
         let metrics = raft.metrics();
         let (publish, leadership) = watch::channel(status::leadership(&metrics.borrow_watched()));
-        let follow = tokio::spawn(follow(raft.clone(), options.node.clone(), book, publish));
+        let follow = tokio::spawn(follow(raft.clone(), options.node.clone(), book.clone(), publish));
         let consensus = Arc::new(Self {
             id,
             node: options.node.clone(),
@@ -150,6 +153,7 @@ impl Consensus {
             ballot: Semaphore::new(1),
             leaving: AtomicBool::new(false),
             transport,
+            book,
             running: Mutex::new(Some(Running { follow, log: own_log, writer })),
         });
         consensus.lead_if_alone().await;
@@ -378,6 +382,11 @@ impl Consensus {
         status::status(&self.metrics.borrow_watched())
     }
 
+    /// Takes up where servers are now, by their node ids, whatever the cluster's configuration says.
+    pub fn note_addresses(&self, addresses: BTreeMap<String, SocketAddr>) {
+        self.book.hear(addresses);
+    }
+
     /// Answers a request of a peer's consensus.
     pub async fn handle(&self, request: &[u8]) -> Bytes {
         let (answer, heard_leader) = match codec::decode::<Envelope>(request) {
@@ -512,7 +521,7 @@ async fn follow(raft: Raft, node: PeerInfo, book: AddressBook, publish: watch::S
             if membership != *current.log_id() {
                 membership = *current.log_id();
                 let servers = current.membership().nodes();
-                book.replace(servers.map(|(id, info)| (*id, info.address)).collect());
+                book.replace(servers.map(|(id, info)| (*id, info.clone())).collect());
             }
         }
         let (leadership, moved) = {

@@ -7,6 +7,7 @@ use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use lictor_consensus::{Greeting, Peer, ProposeError};
+use lictor_model::local::MemberStatus;
 use lictor_model::operator::{AutopilotConfig, ServersHealth};
 use lictor_model::{Error, Result};
 use lictor_sys::clock::Clock;
@@ -63,6 +64,15 @@ impl Server {
                 .unwrap_or_default(),
             usual_silence: self.consensus.usual_silence(),
         }
+    }
+
+    /// Where the servers that are alive listen, by their node ids.
+    fn addresses(&self) -> BTreeMap<String, SocketAddr> {
+        let members = self.gossip.members();
+        let servers =
+            members.iter().filter_map(|member| ServerMember::of(member, self.settings.datacenter.as_str()));
+        let alive = servers.filter(|server| server.status == MemberStatus::Alive);
+        alive.map(|server| (server.id, server.address)).collect()
     }
 
     /// How the servers are, as their leader sees them.
@@ -219,6 +229,7 @@ pub async fn run(server: Arc<Server>, observer: Arc<dyn Observer>, stop: Cancell
     let mut changes = server.gossip.watch_members();
     loop {
         changes.mark_unchanged();
+        server.consensus.note_addresses(server.addresses());
         let mut wait = LOOK_EVERY;
         if leadership.borrow_and_update().established {
             let followers = server.consensus.peers().into_iter().filter(|peer| !peer.is_self);
