@@ -24,12 +24,14 @@
 
 mod codec;
 mod error;
+mod follow;
 mod formation;
 mod log;
 mod machine;
 mod membership;
 mod network;
 mod node;
+mod opened;
 mod options;
 mod recovery;
 mod snapshot;

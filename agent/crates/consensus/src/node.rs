@@ -14,7 +14,6 @@ use lictor_model::command::{Command, Outcome};
 use lictor_rpc::Transport;
 use lictor_store::Store;
 use lictor_sys::clock::{Clock, Moment, SystemClock};
-use lictor_sys::file;
 use openraft::errors::{
     ClientWriteError, ForwardReason, ForwardToLeader, InitializeError, LinearizableReadError, RaftError,
 };
@@ -26,12 +25,13 @@ use tokio::task::JoinHandle;
 
 use crate::codec;
 use crate::error::{OpenError, ProposeError};
+use crate::follow::follow;
 use crate::log::{Failure, LogStore, WriterThread};
 use crate::machine::Machine;
 use crate::network::book::AddressBook;
 use crate::network::{self, Answer, Disk, Envelope, Message, Peers, Receiver};
+use crate::opened::{Opened, open_storage};
 use crate::options::{Options, Storage};
-use crate::snapshot::SnapshotHome;
 use crate::status::{self, Leadership, Status};
 use crate::types::{Metrics, Payload, PeerInfo, Raft, TypeConfig, public_index};
 
@@ -482,68 +482,4 @@ pub(crate) enum Refusal {
     /// Something else has to end first.
     Soon(String),
     Final(ProposeError),
-}
-
-/// A server's open files.
-pub(crate) type Opened = (LogStore, WriterThread, Arc<SnapshotHome>);
-
-fn open_storage(storage: &Storage) -> Result<Opened, OpenError> {
-    let (directory, snapshots) = match storage {
-        Storage::Memory => (None, SnapshotHome::in_memory()),
-        Storage::Disk(directory) => {
-            file::create_private_dir(directory)?;
-            (Some(directory.as_path()), SnapshotHome::open(&directory.join("snapshots"))?)
-        }
-    };
-    let snapshots = Arc::new(snapshots);
-    let (log, writer) = LogStore::open(directory, Arc::clone(&snapshots))?;
-    // Leaves out damaged snapshots, so that openraft only sees what can be used.
-    let covered = snapshots.newest()?.and_then(|(meta, _)| meta.last_log_id);
-    if let Some(purged) = log.purged().filter(|purged| covered.is_none_or(|covered| covered < *purged)) {
-        return Err(OpenError::Damaged(format!(
-            "the raft log starts after entry {}, but no whole snapshot reaches that far; \
-             restore this server's data directory from a backup, or remove it and let the server \
-             join the cluster again",
-            public_index(purged)
-        )));
-    }
-    Ok((log, writer, snapshots))
-}
-
-/// Publishes who leads, and keeps what the cluster knows of this server, and this one of the
-/// others, up to date.
-async fn follow(raft: Raft, node: PeerInfo, book: AddressBook, publish: watch::Sender<Leadership>) {
-    let mut metrics = raft.metrics();
-    let mut membership = None;
-    loop {
-        {
-            let current = &metrics.borrow_watched().membership_config;
-            if membership != *current.log_id() {
-                membership = *current.log_id();
-                let servers = current.membership().nodes();
-                book.replace(servers.map(|(id, info)| (*id, info.clone())).collect());
-            }
-        }
-        let (leadership, moved) = {
-            let current = metrics.borrow_watched();
-            let id = current.id;
-            let known = current.membership_config.membership().get_node(&id).cloned();
-            let moved = current.state.is_leader() && known.is_some_and(|known| known != node);
-            (status::leadership(&current), moved.then_some(id))
-        };
-        publish.send_if_modified(|published| {
-            let changed = *published != leadership;
-            *published = leadership;
-            changed
-        });
-        if let Some(id) = moved {
-            let nodes = BTreeMap::from([(id, node.clone())]);
-            if let Err(error) = raft.change_membership(openraft::ChangeMembers::SetNodes(nodes), true).await {
-                tracing::warn!(%error, "the cluster was not told this server's new address or name yet");
-            }
-        }
-        if metrics.changed().await.is_err() {
-            return;
-        }
-    }
 }

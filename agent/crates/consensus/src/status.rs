@@ -69,8 +69,11 @@ pub(crate) fn leadership(metrics: &Metrics) -> Leadership {
 }
 
 pub(crate) fn status(metrics: &Metrics) -> Status {
+    let belongs_to_a_cluster = metrics.membership_config.membership().voter_ids().next().is_some();
     let state = match metrics.state {
-        openraft::ServerState::Learner => "Learner",
+        openraft::ServerState::Learner if belongs_to_a_cluster => "Learner",
+        // One that waits to be asked into a cluster follows whoever does.
+        openraft::ServerState::Learner => "Follower",
         openraft::ServerState::Follower => "Follower",
         openraft::ServerState::Candidate => "Candidate",
         openraft::ServerState::Leader => "Leader",

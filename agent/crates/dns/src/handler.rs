@@ -69,7 +69,7 @@ impl Handler {
         let start = self.clock.now();
         let response = self.lookup.resolve(asked).await.unwrap_or_else(|error| {
             tracing::warn!(%name, %error, "dns lookup failed");
-            Response::only(ResponseCode::ServFail)
+            Response { code: ResponseCode::ServFail, ..Response::authoritative() }
         });
         let series = if domain::is_reverse(name) { &self.times.reverse } else { &self.times.domain };
         series.took(self.clock.now().since(start));

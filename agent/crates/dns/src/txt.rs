@@ -9,9 +9,14 @@ const MAX_STRING: usize = 255;
 /// Metadata under keys with this prefix is published without its key.
 const BARE_PREFIX: &str = "rfc1035-";
 
+/// What agents say of themselves; it comes last, where answers are cut first.
+const OWN_PREFIX: &str = "consul-";
+
 /// A node's metadata, a record for each pair.
 pub(crate) fn of_node(name: &Name, node: &Node, ttl: u32) -> impl Iterator<Item = Record> {
-    node.meta.iter().map(move |(key, value)| {
+    let is_own = |key: &String| key.starts_with(OWN_PREFIX);
+    let given = node.meta.iter().filter(move |(key, _)| !is_own(key));
+    given.chain(node.meta.iter().filter(move |(key, _)| is_own(key))).map(move |(key, value)| {
         let text = text(key, value);
         let strings: Vec<&[u8]> =
             if text.is_empty() { vec![b""] } else { text.as_bytes().chunks(MAX_STRING).collect() };
@@ -50,6 +55,15 @@ mod tests {
         ] {
             assert_eq!(text(key, value), expected, "{key:?}");
         }
+    }
+
+    #[test]
+    fn what_users_gave_comes_first() {
+        let meta = ["consul-version", "a", "zone"].map(|key| (key.to_owned(), "v".to_owned())).into();
+        let node = Node { meta, ..Node::default() };
+        let texts: Vec<String> =
+            of_node(&Name::root(), &node, 0).map(|record| record.data.to_string()).collect();
+        assert_eq!(texts, ["a=v", "zone=v", "consul-version=v"]);
     }
 
     #[test]

@@ -21,7 +21,7 @@ pub(crate) async fn node(call: Call) -> Result<Response<Body>, Failure> {
 }
 
 async fn coordinates(call: &Call, query: Query, must_exist: bool) -> Result<Response<Body>, Failure> {
-    let reply = call.read(query, call.read_options()?).await?;
+    let reply = call.read(query, call.read_options()?).await.map_err(Failure::with_empty_meta)?;
     match reply.answer.as_ref() {
         Answer::Coordinates(found) if found.is_empty() && must_exist => Ok(respond::absent(&reply.meta)),
         Answer::Coordinates(found) => respond::json_with_meta(call, &reply.meta, found),

@@ -83,6 +83,12 @@ pub struct Keyring {
 }
 
 impl ServerRequest {
+    /// Whether it changes nothing, so that it may be asked again.
+    #[must_use]
+    pub fn only_asks(&self) -> bool {
+        !matches!(self, Self::RemovePeer { .. } | Self::TransferLeadership { .. } | Self::Keyring { .. })
+    }
+
     /// Whether any server can answer from what it knows, without a leader.
     #[must_use]
     pub fn is_for_anyone(&self) -> bool {

@@ -94,7 +94,7 @@ impl Remote {
         request: ServerRequest,
         options: ServerOptions,
     ) -> Result<ServerAnswer> {
-        let may_repeat = request.is_for_anyone();
+        let may_repeat = request.only_asks();
         let limit = WORK + self.settings.hold_timeout;
         match self.ask(Request::Servers { request, options }, limit, may_repeat).await? {
             Answer::Servers(answer) => Ok(answer),
@@ -155,7 +155,7 @@ pub async fn forward(
     let (limit, may_repeat) = match request {
         Request::Read { options, .. } => (read_limit(options), true),
         Request::Write { .. } => (WORK, false),
-        Request::Servers { request, .. } => (WORK, request.is_for_anyone()),
+        Request::Servers { request, .. } => (WORK, request.only_asks()),
     };
     let asked = Asked { request: request.clone(), forwarded: true };
     let encoded = message::encode(&asked).map_err(|error| unwritable(&error))?;

@@ -54,6 +54,7 @@ impl<T> Attempt<T> {
 fn superseded(request: &Request) -> Result<Option<Answer>> {
     match request {
         Request::Read { .. } => Ok(None),
+        Request::Servers { request, .. } if request.only_asks() => Ok(None),
         Request::Write { .. } | Request::Servers { .. } => {
             let why = "leadership changed on the way; whether it was carried out is unknown";
             Err(Error::new(Code::Timeout, why))
@@ -63,13 +64,6 @@ fn superseded(request: &Request) -> Result<Option<Answer>> {
 
 pub(crate) fn mismatch() -> Error {
     Error::failed("the leader answered something else than was asked")
-}
-
-/// Whether a new leader is what the request is likely to bring about. The former one still answers
-/// it then.
-fn is_about_leadership(request: &Request) -> bool {
-    let Request::Servers { request, .. } = request else { return false };
-    matches!(request, ServerRequest::TransferLeadership { .. } | ServerRequest::RemovePeer { .. })
 }
 
 impl Server {
@@ -104,6 +98,8 @@ impl Server {
     pub(crate) async fn carry_out(&self, came: Came, request: Request) -> Result<Answer> {
         let mut deadline = Instant::now() + self.settings.hold_timeout;
         let mut leadership = self.consensus.subscribe_leadership();
+        let changes_leader =
+            matches!(&request, Request::Servers { request: ServerRequest::TransferLeadership { .. }, .. });
         loop {
             leadership.borrow_and_update();
             let started = Instant::now();
@@ -118,9 +114,7 @@ impl Server {
                     let answer = tokio::select! {
                         answer = lictor_rpc::forward(self.transport.as_ref(), leader, &request) => answer?,
                         // A connection may take long to notice what the majority has.
-                        () = self.led_by_another(leader), if !is_about_leadership(&request) => {
-                            superseded(&request)?
-                        }
+                        () = self.led_by_another(leader), if !changes_leader => superseded(&request)?,
                     };
                     if let Some(answer) = answer {
                         return Ok(answer);
