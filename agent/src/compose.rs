@@ -49,6 +49,8 @@ use crate::{banner, coordinates, dns, identity, notify, parts, pools, reload, wa
 
 /// How long the tasks of the agent may take to end.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(3);
+/// How long a leader that stops waits for another one.
+const HAND_OVER_TIMEOUT: Duration = Duration::from_secs(1);
 /// How long a server that leaves waits to be removed from the Raft configuration.
 const RAFT_LEAVE_TIMEOUT: Duration = Duration::from_secs(5);
 /// How many orders may wait.
@@ -198,7 +200,7 @@ impl Agent {
             let (opened, server) =
                 parts::open_server(&config, &identity, server_address, &pools, transport, &stop).await?;
             tasks.spawn(lictor_rpc::serve(rpc, Arc::clone(&server) as _, stop.clone()));
-            if config.bootstrap_expect > 1 {
+            if config.bootstrap_expect > 1 && !config.read_replica {
                 tasks.spawn(bootstrap::run(
                     Arc::clone(&opened),
                     Arc::clone(&gossip),
@@ -214,7 +216,7 @@ impl Agent {
                 Arc::clone(&observer),
                 stop.clone(),
             ));
-            tasks.spawn(membership::run(Arc::clone(&server), stop.clone()));
+            tasks.spawn(membership::run(Arc::clone(&server), Arc::clone(&observer), stop.clone()));
             tasks.spawn(sessions::run(Arc::clone(&server), observer, stop.clone()));
             tasks.spawn(parts::log_leadership(
                 Arc::clone(&opened),
@@ -378,6 +380,9 @@ impl Agent {
         if ending == Ending::Leave {
             self.leave().await;
             tracing::info!("Graceful leave complete");
+        }
+        if let Some(consensus) = self.consensus.as_ref().filter(|_| ending == Ending::Stop) {
+            consensus.hand_over(HAND_OVER_TIMEOUT).await;
         }
         self.stop_edges.cancel();
         self.stop.cancel();

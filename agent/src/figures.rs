@@ -79,6 +79,11 @@ fn readings(agent: &AgentBackend) -> Vec<Reading> {
         gauge(&of::RAFT_COMMIT_INDEX, vec![], raft.commit_index as f64);
         gauge(&of::RAFT_LAST_INDEX, vec![], raft.last_log_index as f64);
         gauge(&of::SERVER_IS_LEADER, vec![], f64::from(u8::from(raft.state == "Leader")));
+        if raft.state == "Leader" {
+            let health = server.health();
+            gauge(&of::AUTOPILOT_HEALTHY, vec![], f64::from(u8::from(health.healthy)));
+            gauge(&of::AUTOPILOT_FAILURE_TOLERANCE, vec![], health.failure_tolerance as f64);
+        }
         gauge(&of::WATCHERS, vec![], server.watched() as f64);
         let sizes = server.sizes();
         gauge(&of::STATE_NODES, here(), sizes.nodes as f64);

@@ -135,6 +135,11 @@ pub(crate) fn tags(
         if let Some(port) = config.ports.serf_wan {
             tags.insert(WAN_PORT.to_owned(), port.to_string());
         }
+        if config.read_replica {
+            for name in ["read_replica", "nonvoter"] {
+                tags.insert(name.to_owned(), "1".to_owned());
+            }
+        }
         if config.bootstrap {
             tags.insert("bootstrap".to_owned(), "1".to_owned());
         }

@@ -92,3 +92,13 @@ async fn run_with(
     notify::tell(Phase::Stopping);
     Ok(agent.stop(ending).await)
 }
+
+/// Says what a server with this data directory would do on its next start, if `peers.json` in it
+/// says which servers there are to be.
+///
+/// # Errors
+/// Why it could not do so.
+pub fn rehearse_recovery(data_dir: &std::path::Path) -> Result<String, String> {
+    let rehearsed = lictor_consensus::rehearse(&data_dir.join("raft"));
+    rehearsed.map(|recovery| recovery.to_string()).map_err(|error| error.to_string())
+}

@@ -43,6 +43,7 @@ fn command(program: String, arguments: &[String]) -> ExitCode {
         stdin: read_stdin,
         stdout: write_stdout,
         secret: lictor_sys::random::secret,
+        rehearse_recovery: lictor_agent::rehearse_recovery,
     };
     match runtime() {
         Ok(runtime) => print(&runtime.block_on(lictor_cli::run(&context, arguments))),

@@ -106,6 +106,7 @@ impl Measures {
 pub(crate) struct Duties {
     reconciliations: Arc<Series>,
     expirations: Arc<Series>,
+    silences: Arc<Series>,
 }
 
 impl Duties {
@@ -113,6 +114,7 @@ impl Duties {
         Self {
             reconciliations: registry.series(&of::LEADER_RECONCILE, Vec::new()),
             expirations: registry.series(&of::SESSION_TTL_INVALIDATE, Vec::new()),
+            silences: registry.series(&of::RAFT_LEADER_LAST_CONTACT, Vec::new()),
         }
     }
 }
@@ -120,6 +122,10 @@ impl Duties {
 impl Observer for Duties {
     fn reconciled(&self, took: Duration) {
         self.reconciliations.took(took);
+    }
+
+    fn silent(&self, silence: Duration) {
+        self.silences.took(silence);
     }
 
     fn sessions_ended(&self, took: Duration) {

@@ -63,6 +63,7 @@ pub(crate) async fn open_server(
         None => Storage::Memory,
         Some(data_dir) => Storage::Disk(data_dir.join("raft")),
     };
+    recover(&storage, &options.node).await?;
     let store = Arc::new(Store::new());
     let consensus = Consensus::open(options, storage, Arc::clone(&store), Arc::clone(&transport))
         .await
@@ -82,6 +83,17 @@ pub(crate) async fn open_server(
     let server = Server::new(settings, Arc::clone(&consensus), store, pools, transport, stop.clone());
     let server = Arc::new(server);
     Ok((consensus, server))
+}
+
+/// Takes up which servers there are to be, if an operator has said so.
+async fn recover(storage: &Storage, node: &PeerInfo) -> Result<(), StartError> {
+    let Storage::Disk(directory) = storage else { return Ok(()) };
+    let (directory, node) = (directory.clone(), node.clone());
+    tokio::task::spawn_blocking(move || lictor_consensus::recover(&directory, &node))
+        .await
+        .map_err(|error| StartError::new("raft", error))?
+        .map(drop)
+        .map_err(|error| StartError::new("raft", error))
 }
 
 pub(crate) fn sandbox_config(config: &RuntimeConfig) -> SandboxConfig {

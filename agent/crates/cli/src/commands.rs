@@ -132,6 +132,9 @@ pub const ALL: &[Command] = commands! {
         example "operator autopilot state", flags [FORMAT, flags::HTTP] => operator::state;
     ["operator", "raft", "list-peers"] "" "Lists the servers that Raft counts",
         example "operator raft list-peers", flags [FORMAT, flags::HTTP] => operator::list_peers;
+    ["operator", "raft", "recover"] "" "Shows how servers would recover from a lost majority",
+        example "operator raft recover -dry-run -data-dir=/var/lib/lictor",
+        flags [operator::RECOVER_FLAGS] => operator::recover;
     ["operator", "raft", "remove-peer"] "" "Has Raft no longer count a server",
         example "operator raft remove-peer -address=10.0.0.3:8300",
         flags [operator::REMOVE_FLAGS, flags::HTTP] => operator::remove_peer;

@@ -27,6 +27,8 @@ pub struct Context {
     pub stdout: fn(&[u8]) -> std::io::Result<()>,
     /// Makes a secret that nobody can guess.
     pub secret: fn() -> [u8; 32],
+    /// Says what a recovery of the cluster from `peers.json` in a data directory would do.
+    pub rehearse_recovery: fn(&Path) -> Result<String, String>,
 }
 
 /// Exit status for commands that do not exist.

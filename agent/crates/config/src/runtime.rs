@@ -83,6 +83,8 @@ pub struct RuntimeConfig {
     pub bootstrap: bool,
     /// How many servers are to start a cluster together.
     pub bootstrap_expect: u32,
+    /// Whether this server gets the log and has no vote.
+    pub read_replica: bool,
     /// Address for gossip and requests between agents.
     pub bind_addr: IpAddr,
     /// Address that others use for them; derived from the machine's if absent.
@@ -242,6 +244,7 @@ impl RuntimeConfig {
             data_dir: reader.text("data_dir").map(PathBuf::from),
             server,
             bootstrap: reader.flag("bootstrap"),
+            read_replica: reader.flag("read_replica"),
             bootstrap_expect: reader.whole("bootstrap_expect", 0, 1000),
             bind_addr: reader.address("bind_addr"),
             advertise_addr: reader.optional_address("advertise_addr"),

@@ -16,6 +16,9 @@ pub enum OpenError {
     /// What is on the disk is damaged beyond what this server can repair alone.
     #[error("{0}")]
     Damaged(String),
+    /// The servers that an operator has listed cannot be taken up.
+    #[error("{0}")]
+    Recovery(String),
     /// The settings make no sense.
     #[error("raft settings: {0}")]
     Settings(String),

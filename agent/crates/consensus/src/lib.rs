@@ -24,13 +24,16 @@
 
 mod codec;
 mod error;
+mod follow;
 mod formation;
 mod log;
 mod machine;
 mod membership;
 mod network;
 mod node;
+mod opened;
 mod options;
+mod recovery;
 mod snapshot;
 mod status;
 mod types;
@@ -40,6 +43,7 @@ pub use formation::{Formation, Greeting};
 pub use membership::Peer;
 pub use node::Consensus;
 pub use options::{Options, Storage};
+pub use recovery::{Recovery, recover, rehearse};
 pub use status::{Leadership, Status};
 pub use types::PeerInfo;
 

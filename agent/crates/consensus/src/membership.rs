@@ -17,7 +17,7 @@ use openraft::{ChangeMembers, Instant as _};
 
 use crate::error::ProposeError;
 use crate::formation::{self, Question};
-use crate::node::{Consensus, Refusal};
+use crate::node::{BACKOFF, Consensus, Refusal};
 use crate::status;
 use crate::types::{Metrics, PeerInfo, public_index};
 
@@ -80,7 +80,7 @@ impl Consensus {
     /// # Errors
     /// Also [`ProposeError::Unsafe`] if the voters would be without a majority in contact.
     pub async fn promote(&self, raft_id: u64) -> Result<(), ProposeError> {
-        self.check_quorum(|voters| voters.insert(raft_id))?;
+        self.check_quorum(|voters| voters.insert(raft_id)).await?;
         self.change(ChangeMembers::AddVoterIds(BTreeSet::from([raft_id])), true).await
     }
 
@@ -90,7 +90,7 @@ impl Consensus {
     /// Also [`ProposeError::Unsafe`] as for [`Self::remove`].
     pub async fn demote(&self, raft_id: u64) -> Result<(), ProposeError> {
         self.check_not_self(raft_id)?;
-        self.check_quorum(|voters| voters.remove(&raft_id))?;
+        self.check_quorum(|voters| voters.remove(&raft_id)).await?;
         self.change(ChangeMembers::RemoveVoters(BTreeSet::from([raft_id])), true).await
     }
 
@@ -106,7 +106,7 @@ impl Consensus {
             None => return Ok(()),
             Some(peer) if !peer.is_voter => ChangeMembers::RemoveNodes(ids),
             Some(_) => {
-                self.check_quorum(|voters| voters.remove(&raft_id))?;
+                self.check_quorum(|voters| voters.remove(&raft_id)).await?;
                 ChangeMembers::RemoveVoters(ids)
             }
         };
@@ -145,8 +145,8 @@ impl Consensus {
         if !self.is_leader() {
             return Err(ProposeError::NotLeader { leader });
         }
-        let peers = self.peers();
-        let heir = heir(&peers, to, self.lease).ok_or_else(|| ProposeError::Unavailable {
+        let heir = self.once_in_contact(|| heir(&self.peers(), to, self.lease).cloned()).await;
+        let heir = heir.ok_or_else(|| ProposeError::Unavailable {
             reason: "no other voter is in contact with this leader".to_owned(),
         })?;
         tracing::info!(to = %heir.info, "handing over leadership");
@@ -192,6 +192,20 @@ impl Consensus {
         formation::ask(&self.transport, leader.address, question, limit).await.map(drop)
     }
 
+    /// Spares the others an election before this server stops, if it leads and there is anybody to
+    /// hand over to; takes `limit` at the most.
+    pub async fn hand_over(&self, limit: Duration) {
+        let others = self.peers().iter().any(|peer| peer.is_voter && !peer.is_self);
+        if !others || !self.is_leader() {
+            return;
+        }
+        match tokio::time::timeout(limit, self.transfer_leadership(None)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::warn!(%error, "leadership was not handed over"),
+            Err(_) => tracing::warn!(?limit, "leadership was not handed over in time"),
+        }
+    }
+
     fn check_not_self(&self, raft_id: u64) -> Result<(), ProposeError> {
         if raft_id == self.raft_id() {
             return Err(ProposeError::Unsafe("a leader hands over before it goes".to_owned()));
@@ -200,23 +214,39 @@ impl Consensus {
     }
 
     /// Refuses a change after which this leader would have no majority.
-    fn check_quorum(&self, change: impl FnOnce(&mut BTreeSet<u64>) -> bool) -> Result<(), ProposeError> {
-        let peers = self.peers();
+    async fn check_quorum(
+        &self,
+        change: impl FnOnce(&mut BTreeSet<u64>) -> bool,
+    ) -> Result<(), ProposeError> {
         let mut voters: BTreeSet<u64> =
-            peers.iter().filter(|peer| peer.is_voter).map(|peer| peer.raft_id).collect();
+            self.peers().iter().filter(|peer| peer.is_voter).map(|peer| peer.raft_id).collect();
         change(&mut voters);
-        let in_contact = peers
-            .iter()
-            .filter(|peer| voters.contains(&peer.raft_id))
-            .filter(|peer| peer.last_contact.is_some_and(|silence| silence < self.lease))
-            .count();
-        if in_contact > voters.len() / 2 {
-            return Ok(());
+        let in_contact = || {
+            let peers = self.peers();
+            let remaining = peers.iter().filter(|peer| voters.contains(&peer.raft_id));
+            remaining.filter(|peer| peer.last_contact.is_some_and(|silence| silence < self.lease)).count()
+        };
+        let has_quorum = || (in_contact() > voters.len() / 2).then_some(());
+        self.once_in_contact(has_quorum).await.ok_or_else(|| {
+            ProposeError::Unsafe(format!(
+                "of {} voters, only {} would be in contact with the leader",
+                voters.len(),
+                in_contact()
+            ))
+        })
+    }
+
+    /// What becomes true with the first heartbeats of a leader that has just been elected.
+    async fn once_in_contact<T>(&self, look: impl Fn() -> Option<T>) -> Option<T> {
+        let mut patience = self.usual_silence();
+        loop {
+            let found = look();
+            if found.is_some() || patience.is_zero() {
+                return found;
+            }
+            tokio::time::sleep(BACKOFF).await;
+            patience = patience.saturating_sub(BACKOFF);
         }
-        Err(ProposeError::Unsafe(format!(
-            "of {} voters, only {in_contact} would be in contact with the leader",
-            voters.len()
-        )))
     }
 
     async fn change(&self, change: Change, retain: bool) -> Result<(), ProposeError> {

@@ -4,13 +4,13 @@
 //! the same address does not answer for the one it was before. Snapshots go in chunks over the
 //! bulk lane; everything else is small and goes over the consensus lane.
 
+pub(crate) mod book;
 mod receive;
 
-use std::collections::BTreeMap;
 use std::future::Future;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -27,6 +27,7 @@ use serde::{Deserialize, Serialize};
 use crate::codec;
 use crate::formation::{Question, Reply};
 use crate::log::pulse::Pulse;
+use crate::network::book::AddressBook;
 use crate::types::{PeerInfo, Snapshot, SnapshotMeta, TypeConfig, Vote};
 
 pub(crate) use receive::Receiver;
@@ -91,28 +92,6 @@ pub(crate) enum Answer {
     Refused(String),
 }
 
-/// Where servers are, by their Raft ids.
-///
-/// openraft keeps its way to a server for as long as it leads, whatever becomes of the server's
-/// address; so the address is looked up here for every message.
-#[derive(Clone, Default)]
-pub(crate) struct AddressBook(Arc<Mutex<BTreeMap<u64, SocketAddr>>>);
-
-impl AddressBook {
-    pub(crate) fn note(&self, raft_id: u64, address: SocketAddr) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(raft_id, address);
-    }
-
-    /// Forgets all others.
-    pub(crate) fn replace(&self, servers: BTreeMap<u64, SocketAddr>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = servers;
-    }
-
-    fn find(&self, raft_id: u64) -> Option<SocketAddr> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&raft_id).copied()
-    }
-}
-
 /// Makes the connections to peers.
 pub(crate) struct Peers {
     pub(crate) from: u64,
@@ -159,7 +138,7 @@ impl RaftNetworkFactory<TypeConfig> for Peers {
     type Network = Peer;
 
     async fn new_client(&mut self, target: u64, node: &PeerInfo) -> Peer {
-        self.book.note(target, node.address);
+        self.book.note(target, node);
         Peer {
             from: self.from,
             to: target,

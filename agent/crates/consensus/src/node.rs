@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::future::Future;
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -13,7 +14,6 @@ use lictor_model::command::{Command, Outcome};
 use lictor_rpc::Transport;
 use lictor_store::Store;
 use lictor_sys::clock::{Clock, Moment, SystemClock};
-use lictor_sys::file;
 use openraft::errors::{
     ClientWriteError, ForwardReason, ForwardToLeader, InitializeError, LinearizableReadError, RaftError,
 };
@@ -25,16 +25,18 @@ use tokio::task::JoinHandle;
 
 use crate::codec;
 use crate::error::{OpenError, ProposeError};
+use crate::follow::follow;
 use crate::log::{Failure, LogStore, WriterThread};
 use crate::machine::Machine;
-use crate::network::{self, AddressBook, Answer, Disk, Envelope, Message, Peers, Receiver};
+use crate::network::book::AddressBook;
+use crate::network::{self, Answer, Disk, Envelope, Message, Peers, Receiver};
+use crate::opened::{Opened, open_storage};
 use crate::options::{Options, Storage};
-use crate::snapshot::SnapshotHome;
 use crate::status::{self, Leadership, Status};
 use crate::types::{Metrics, Payload, PeerInfo, Raft, TypeConfig, public_index};
 
 /// The pause before asking a leader again that has just been elected and has no lease yet.
-const BACKOFF: Duration = Duration::from_millis(5);
+pub(crate) const BACKOFF: Duration = Duration::from_millis(5);
 /// How long a server that starts alone waits to be leader before it asks to be one again.
 const ELECT_AGAIN: Duration = Duration::from_millis(250);
 /// How often it asks before it leaves that to Raft's own timer.
@@ -80,6 +82,7 @@ pub struct Consensus {
     /// Whether this server is about to leave the cluster.
     pub(crate) leaving: AtomicBool,
     pub(crate) transport: Arc<dyn Transport>,
+    book: AddressBook,
     running: Mutex<Option<Running>>,
 }
 
@@ -130,7 +133,7 @@ impl Consensus {
             .map_err(|error| OpenError::Raft(error.to_string()))?;
         let metrics = raft.metrics();
         let (publish, leadership) = watch::channel(status::leadership(&metrics.borrow_watched()));
-        let follow = tokio::spawn(follow(raft.clone(), options.node.clone(), book, publish));
+        let follow = tokio::spawn(follow(raft.clone(), options.node.clone(), book.clone(), publish));
         let consensus = Arc::new(Self {
             id,
             node: options.node.clone(),
@@ -150,6 +153,7 @@ impl Consensus {
             ballot: Semaphore::new(1),
             leaving: AtomicBool::new(false),
             transport,
+            book,
             running: Mutex::new(Some(Running { follow, log: own_log, writer })),
         });
         consensus.lead_if_alone().await;
@@ -378,6 +382,11 @@ impl Consensus {
         status::status(&self.metrics.borrow_watched())
     }
 
+    /// Takes up where servers are now, by their node ids, whatever the cluster's configuration says.
+    pub fn note_addresses(&self, addresses: BTreeMap<String, SocketAddr>) {
+        self.book.hear(addresses);
+    }
+
     /// Answers a request of a peer's consensus.
     pub async fn handle(&self, request: &[u8]) -> Bytes {
         let (answer, heard_leader) = match codec::decode::<Envelope>(request) {
@@ -473,68 +482,4 @@ pub(crate) enum Refusal {
     /// Something else has to end first.
     Soon(String),
     Final(ProposeError),
-}
-
-/// A server's open files.
-pub(crate) type Opened = (LogStore, WriterThread, Arc<SnapshotHome>);
-
-fn open_storage(storage: &Storage) -> Result<Opened, OpenError> {
-    let (directory, snapshots) = match storage {
-        Storage::Memory => (None, SnapshotHome::in_memory()),
-        Storage::Disk(directory) => {
-            file::create_private_dir(directory)?;
-            (Some(directory.as_path()), SnapshotHome::open(&directory.join("snapshots"))?)
-        }
-    };
-    let snapshots = Arc::new(snapshots);
-    let (log, writer) = LogStore::open(directory, Arc::clone(&snapshots))?;
-    // Leaves out damaged snapshots, so that openraft only sees what can be used.
-    let covered = snapshots.newest()?.and_then(|(meta, _)| meta.last_log_id);
-    if let Some(purged) = log.purged().filter(|purged| covered.is_none_or(|covered| covered < *purged)) {
-        return Err(OpenError::Damaged(format!(
-            "the raft log starts after entry {}, but no whole snapshot reaches that far; \
-             restore this server's data directory from a backup, or remove it and let the server \
-             join the cluster again",
-            public_index(purged)
-        )));
-    }
-    Ok((log, writer, snapshots))
-}
-
-/// Publishes who leads, and keeps what the cluster knows of this server, and this one of the
-/// others, up to date.
-async fn follow(raft: Raft, node: PeerInfo, book: AddressBook, publish: watch::Sender<Leadership>) {
-    let mut metrics = raft.metrics();
-    let mut membership = None;
-    loop {
-        {
-            let current = &metrics.borrow_watched().membership_config;
-            if membership != *current.log_id() {
-                membership = *current.log_id();
-                let servers = current.membership().nodes();
-                book.replace(servers.map(|(id, info)| (*id, info.address)).collect());
-            }
-        }
-        let (leadership, moved) = {
-            let current = metrics.borrow_watched();
-            let id = current.id;
-            let known = current.membership_config.membership().get_node(&id).cloned();
-            let moved = current.state.is_leader() && known.is_some_and(|known| known != node);
-            (status::leadership(&current), moved.then_some(id))
-        };
-        publish.send_if_modified(|published| {
-            let changed = *published != leadership;
-            *published = leadership;
-            changed
-        });
-        if let Some(id) = moved {
-            let nodes = BTreeMap::from([(id, node.clone())]);
-            if let Err(error) = raft.change_membership(openraft::ChangeMembers::SetNodes(nodes), true).await {
-                tracing::warn!(%error, "the cluster was not told this server's new address or name yet");
-            }
-        }
-        if metrics.changed().await.is_err() {
-            return;
-        }
-    }
 }

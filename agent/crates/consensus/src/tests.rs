@@ -6,6 +6,7 @@ mod formation;
 mod hanging;
 mod membership;
 mod power;
+mod recovery;
 mod single;
 mod suite;
 mod timing;

@@ -108,10 +108,12 @@ fn server_service(member: &Member) -> Option<Service> {
     if member.tags.get("role").map(String::as_str) != Some("consul") {
         return None;
     }
+    let is_set = |tag: &str| member.tags.get(tag).is_some_and(|value| value == "1");
+    let says = |tag: &str| if is_set(tag) { "true" } else { "false" };
     let meta = [
-        ("non_voter", "false"),
+        ("non_voter", says("nonvoter")),
         ("raft_version", "3"),
-        ("read_replica", "false"),
+        ("read_replica", says("read_replica")),
         ("version", lictor_model::version::COMPATIBILITY),
     ];
     let numbers = [

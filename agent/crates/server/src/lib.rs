@@ -65,6 +65,8 @@ pub struct Settings {
 pub trait Observer: Send + Sync + 'static {
     /// The catalog was compared with the gossip pool and brought in step.
     fn reconciled(&self, took: Duration);
+    /// So long ago a follower was last known to follow.
+    fn silent(&self, silence: Duration);
     /// Sessions whose time to live was over were ended.
     fn sessions_ended(&self, took: Duration);
 }

@@ -7,15 +7,16 @@ use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use lictor_consensus::{Greeting, Peer, ProposeError};
+use lictor_model::local::MemberStatus;
 use lictor_model::operator::{AutopilotConfig, ServersHealth};
 use lictor_model::{Error, Result};
 use lictor_sys::clock::Clock;
 use tokio_util::sync::CancellationToken;
 
-use crate::Server;
 use crate::autopilot::{Autopilot, Change, View, Why};
 use crate::place::Attempt;
 use crate::servers::ServerMember;
+use crate::{Observer, Server};
 
 /// How often the servers are looked at, beside every time a member changes.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -65,8 +66,18 @@ impl Server {
         }
     }
 
+    /// Where the servers that are alive listen, by their node ids.
+    fn addresses(&self) -> BTreeMap<String, SocketAddr> {
+        let members = self.gossip.members();
+        let servers =
+            members.iter().filter_map(|member| ServerMember::of(member, self.settings.datacenter.as_str()));
+        let alive = servers.filter(|server| server.status == MemberStatus::Alive);
+        alive.map(|server| (server.id, server.address)).collect()
+    }
+
     /// How the servers are, as their leader sees them.
-    pub(crate) fn health(&self) -> ServersHealth {
+    #[must_use]
+    pub fn health(&self) -> ServersHealth {
         let seen = self.look();
         let now = self.clock.now();
         let mut autopilot = self.autopilot();
@@ -213,13 +224,16 @@ fn told(what: &str, result: &Result<(), ProposeError>) -> bool {
 }
 
 /// Looks after the servers whenever this one leads, until `stop` is cancelled.
-pub async fn run(server: Arc<Server>, stop: CancellationToken) {
+pub async fn run(server: Arc<Server>, observer: Arc<dyn Observer>, stop: CancellationToken) {
     let mut leadership = server.consensus.subscribe_leadership();
     let mut changes = server.gossip.watch_members();
     loop {
         changes.mark_unchanged();
+        server.consensus.note_addresses(server.addresses());
         let mut wait = LOOK_EVERY;
         if leadership.borrow_and_update().established {
+            let followers = server.consensus.peers().into_iter().filter(|peer| !peer.is_self);
+            followers.filter_map(|peer| peer.last_contact).for_each(|silence| observer.silent(silence));
             wait = tokio::select! {
                 () = stop.cancelled() => return,
                 wait = server.look_after_servers() => wait,

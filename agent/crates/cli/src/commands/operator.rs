@@ -1,6 +1,7 @@
 //! `operator raft` and `operator autopilot`.
 
 use std::fmt::Write as _;
+use std::path::Path;
 use std::time::Duration;
 
 use lictor_model::cluster::RaftServers;
@@ -8,7 +9,7 @@ use lictor_model::duration::{self, GoDuration};
 use lictor_model::operator::ServersHealth;
 use serde_json::Value;
 
-use crate::commands::{Ran, client, failed, invalid_value};
+use crate::commands::{Ran, client, failed, invalid_value, no_arguments};
 use crate::flags::{self, Flag, Parsed};
 use crate::output::table;
 use crate::{Context, Output};
@@ -20,6 +21,14 @@ pub(super) const REMOVE_FLAGS: &[Flag] = &[
 
 pub(super) const TRANSFER_FLAGS: &[Flag] =
     &[flags::value("id", "id", "The server that is to lead; any other one by default.")];
+
+pub(super) const RECOVER_FLAGS: &[Flag] = &[
+    flags::value("data-dir", "directory", "The data directory of a server that is stopped."),
+    flags::switch(
+        "dry-run",
+        "Only show what would happen. The recovery itself happens when the server starts.",
+    ),
+];
 
 pub(super) const AUTOPILOT_FLAGS: &[Flag] = &[
     flags::switch("cleanup-dead-servers", "Remove servers that failed once new ones have taken their place."),
@@ -89,6 +98,22 @@ pub(super) async fn transfer_leader(context: &Context, parsed: Parsed) -> Ran {
         Output::error(format!("Error transfering leadership: Failed to transfer leadership {error}"), 1)
     })?;
     Ok(Output::text("Success"))
+}
+
+pub(super) async fn recover(context: &Context, parsed: Parsed) -> Ran {
+    no_arguments(&parsed)?;
+    if parsed.get("data-dir").is_empty() {
+        return Err(Output::error("Error: -data-dir is required", 1));
+    }
+    if !parsed.is_set("dry-run") {
+        return Err(Output::error(
+            "A server recovers when it starts and finds peers.json in its raft directory; see peers.info there. \
+             -dry-run shows what that would do.",
+            1,
+        ));
+    }
+    let rehearsed = (context.rehearse_recovery)(Path::new(parsed.get("data-dir")));
+    rehearsed.map(Output::text).map_err(|why| Output::error(format!("Error: {why}"), 1))
 }
 
 pub(super) async fn get_config(context: &Context, parsed: Parsed) -> Ran {

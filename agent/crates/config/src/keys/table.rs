@@ -105,7 +105,7 @@ pub const KEYS: &[Key] = &[
     warns("raft_snapshot_interval", Text),
     works("raft_snapshot_threshold", Whole),
     works("raft_trailing_logs", Whole),
-    warns("read_replica", Flag).or("non_voting_server"),
+    works("read_replica", Flag).or("non_voting_server"),
     works("reconnect_timeout", Text),
     works("reconnect_timeout_wan", Text),
     works("recursors", Texts),

@@ -163,3 +163,45 @@ async fn a_server_is_found_again_at_its_new_address() {
     eventually("the log", || moved.state() == first.state()).await;
     shut_down(vec![first, moved]).await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn servers_that_all_come_back_at_other_addresses_find_each_other() {
+    let directories: Vec<tempfile::TempDir> = (0..3).map(|_| tempfile::tempdir().unwrap()).collect();
+    let storage = |place: usize| Storage::Disk(directories[place].path().to_owned());
+    let wires = Arc::new(Wires::default());
+    let mut servers = Vec::new();
+    for number in 1..=3 {
+        servers.push(wires.open(storage(usize::from(number) - 1), options(number)).await);
+    }
+    let members = servers.iter().map(|server| (server.consensus.raft_id(), server.consensus.node().clone()));
+    servers[0].consensus.bootstrap_with(members.collect()).await.unwrap();
+    let all: Vec<&Server> = servers.iter().collect();
+    leader_of(&all).await.put("a", "1").await;
+    shut_down(servers).await;
+
+    let moved = |number: u16| PeerInfo { address: peer(number + 10).address, ..peer(number) };
+    let mut servers = Vec::new();
+    for number in 1..=3 {
+        let options = Options { node: moved(number), ..options(number) };
+        servers.push(wires.open(storage(usize::from(number) - 1), options).await);
+    }
+    for server in &servers {
+        let heard = (1..=3).map(|number| (moved(number).node_id, moved(number).address));
+        server.consensus.note_addresses(heard.collect());
+    }
+    let all: Vec<&Server> = servers.iter().collect();
+    let leader = leader_of(&all).await;
+    leader.put("b", "2").await;
+    for server in &servers {
+        let (id, info) = (server.consensus.raft_id(), server.consensus.node().clone());
+        eventually("the leader to have its own address", || {
+            leader.consensus.leader().is_some_and(|known| known.address == leader.consensus.node().address)
+        })
+        .await;
+        leader.consensus.update(id, info).await.unwrap();
+    }
+    let expected = leader.state();
+    eventually("all to be equal", || servers.iter().all(|server| server.state() == expected)).await;
+    assert_eq!(voters(leader), [11, 12, 13]);
+    shut_down(servers).await;
+}

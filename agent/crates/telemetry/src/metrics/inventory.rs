@@ -47,6 +47,8 @@ macro_rules! inventory {
 
 inventory! {
     API_HTTP "consul.api.http" Sample "ms" ["method", "path"] "Time until an HTTP request was answered.";
+    AUTOPILOT_FAILURE_TOLERANCE "consul.autopilot.failure_tolerance" Gauge "servers" [] "How many voters may fail before the servers have no majority; only the leader knows.";
+    AUTOPILOT_HEALTHY "consul.autopilot.healthy" Gauge "yes or no" [] "1 if all servers are healthy; only the leader knows.";
     CATALOG_DEREGISTER "consul.catalog.deregister" Sample "ms" [] "Time until a deregistration was applied.";
     CATALOG_REGISTER "consul.catalog.register" Sample "ms" [] "Time until a registration was applied.";
     DNS_DOMAIN_QUERY "consul.dns.domain_query" Sample "ms" ["node"] "Time until a DNS question about the agent's domain was answered.";
@@ -60,6 +62,7 @@ inventory! {
     RAFT_COMMIT_INDEX "consul.raft.commit_index" Gauge "index" [] "Raft index of the last entry committed.";
     RAFT_COMMIT_TIME "consul.raft.commitTime" Sample "ms" [] "Time from handing a write to the servers until it was on disk and applied.";
     RAFT_LAST_INDEX "consul.raft.last_index" Gauge "index" [] "Raft index of the newest entry of the log.";
+    RAFT_LEADER_LAST_CONTACT "consul.raft.leader.lastContact" Sample "ms" [] "How long ago each follower was last known to follow, once a second while this server leads.";
     RAFT_LEADER "consul.raft.state.leader" Counter "times" [] "How often this server became leader.";
     RPC_QUERY "consul.rpc.query" Counter "reads" [] "Reads that were handed to the servers.";
     RPC_QUERIES_BLOCKING "consul.rpc.queries_blocking" Gauge "reads" [] "Blocking reads that are being answered or waiting.";

@@ -1,0 +1,53 @@
+//! What follows Raft's metrics for as long as a server runs.
+
+use std::collections::BTreeMap;
+
+use openraft::type_config::async_runtime::watch::WatchReceiver;
+use tokio::sync::watch;
+
+use crate::network::book::AddressBook;
+use crate::status::{self, Leadership};
+use crate::types::{PeerInfo, Raft};
+
+/// Publishes who leads, and keeps what the cluster knows of this server, and this one of the
+/// others, up to date.
+pub(crate) async fn follow(
+    raft: Raft,
+    node: PeerInfo,
+    book: AddressBook,
+    publish: watch::Sender<Leadership>,
+) {
+    let mut metrics = raft.metrics();
+    let mut membership = None;
+    loop {
+        {
+            let current = &metrics.borrow_watched().membership_config;
+            if membership != *current.log_id() {
+                membership = *current.log_id();
+                let servers = current.membership().nodes();
+                book.replace(servers.map(|(id, info)| (*id, info.clone())).collect());
+            }
+        }
+        let (leadership, moved) = {
+            let current = metrics.borrow_watched();
+            let id = current.id;
+            let known = current.membership_config.membership().get_node(&id).cloned();
+            let moved = current.state.is_leader() && known.is_some_and(|known| known != node);
+            (status::leadership(&current), moved.then_some(id))
+        };
+        publish.send_if_modified(|published| {
+            let changed = *published != leadership;
+            *published = leadership;
+            changed
+        });
+        if let Some(id) = moved {
+            let nodes = BTreeMap::from([(id, node.clone())]);
+            if let Err(error) = raft.change_membership(openraft::ChangeMembers::SetNodes(nodes), true).await {
+                tracing::warn!(%error, "the cluster was not told this server's new address or name yet");
+            }
+        }
+        if metrics.changed().await.is_err() {
+            return;
+        }
+    }
+}
