@@ -132,13 +132,13 @@ pub(crate) fn tags(
     if config.server {
         tags.insert("port".to_owned(), server.port().to_string());
         tags.insert("raft_vsn".to_owned(), "3".to_owned());
-        if let Some(port) = config.ports.serf_wan {
-            tags.insert(WAN_PORT.to_owned(), port.to_string());
-        }
         if config.read_replica {
             for name in ["read_replica", "nonvoter"] {
                 tags.insert(name.to_owned(), "1".to_owned());
             }
+        }
+        if let Some(port) = config.ports.serf_wan {
+            tags.insert(WAN_PORT.to_owned(), port.to_string());
         }
         if config.bootstrap {
             tags.insert("bootstrap".to_owned(), "1".to_owned());
