@@ -172,7 +172,7 @@ fn bash_completes_commands_and_flags() {
         ))
     };
     assert_eq!(complete("consul kv"), "delete export get import put\n");
-    assert_eq!(complete("consul operator raft"), "list-peers remove-peer transfer-leader\n");
+    assert_eq!(complete("consul operator raft"), "list-peers recover remove-peer transfer-leader\n");
     assert!(complete("consul").starts_with("agent acl catalog "), "{}", complete("consul"));
     for flag in ["-recurse", "-format", "-http-addr"] {
         assert!(complete("consul kv get some/key").split(' ').any(|word| word == flag), "{flag}");

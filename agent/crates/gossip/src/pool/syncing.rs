@@ -165,6 +165,8 @@ impl Pool {
             .members
             .iter()
             .filter(|(id, ..)| self.is_allowed(id.address.ip()))
+            // foca would look through all that it knows for each of them.
+            .filter(|(id, _, code)| !self.table.knows(*id, state(*code) != State::Down))
             .map(|(id, incarnation, code)| Member::new(*id, *incarnation, state(*code)))
             .take(MAX_MEMBERS)
             .collect();

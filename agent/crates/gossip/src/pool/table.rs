@@ -22,6 +22,8 @@ pub(crate) const MAX_MEMBERS: usize = 65_536;
 struct Entry {
     /// Whom foca takes for this member, if it is there.
     active: Option<Id>,
+    /// Whom foca has last told to be gone.
+    gone: Option<Id>,
     record: Option<Arc<Record>>,
     /// What was last told of it.
     told: Option<(MemberStatus, Arc<Record>)>,
@@ -122,7 +124,14 @@ impl Table {
             && entry.active.is_none_or(|active| active.birth <= id.birth)
         {
             entry.active = None;
+            entry.gone = Some(id);
         }
+    }
+
+    /// Whether somebody is known to be there, or known to be gone.
+    pub(crate) fn knows(&self, id: Id, is_there: bool) -> bool {
+        let entry = self.entries.get(&id.key);
+        entry.is_some_and(|entry| if is_there { entry.active == Some(id) } else { entry.gone == Some(id) })
     }
 
     /// Another lives where the first was.
