@@ -320,7 +320,10 @@ impl Consensus {
     }
 
     /// Whether this server belongs to a cluster, or has promised one its vote.
-    async fn in_cluster(&self) -> Result<bool, ProposeError> {
+    ///
+    /// # Errors
+    /// If this server has stopped.
+    pub async fn in_cluster(&self) -> Result<bool, ProposeError> {
         self.raft.is_initialized().await.map_err(|error| self.stopped(&error))
     }
 }
