@@ -33,6 +33,9 @@ const DEFAULT_WAIT: Duration = Duration::from_secs(300);
 /// How long it waits at the most.
 const MAX_WAIT: Duration = Duration::from_secs(600);
 
+/// The node that is near whoever asks this very agent.
+const THIS_AGENT: &str = "_agent";
+
 /// What the agent's owner is asked to do.
 pub enum Order {
     /// Read the configuration again.
@@ -166,7 +169,10 @@ impl AgentBackend {
 
 #[async_trait]
 impl Backend for AgentBackend {
-    async fn read(&self, query: Query, options: ReadOptions) -> Result<Reply> {
+    async fn read(&self, query: Query, mut options: ReadOptions) -> Result<Reply> {
+        if options.near == THIS_AGENT {
+            options.near = self.local.read(|state| state.identity().name.to_string());
+        }
         self.check_datacenter(options.datacenter.as_ref())?;
         self.figures.measures.read(query, options, |query, options| self.upstream.read(query, options)).await
     }

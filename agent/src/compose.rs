@@ -45,7 +45,7 @@ use crate::signals::{Signals, Told};
 use crate::sync::Syncer;
 use crate::timed::TimedRunner;
 use crate::upstream::{Upstream, follow_servers};
-use crate::{banner, dns, identity, notify, parts, pools, reload, watch_files};
+use crate::{banner, coordinates, dns, identity, notify, parts, pools, reload, watch_files};
 
 /// How long the tasks of the agent may take to end.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(3);
@@ -244,6 +244,12 @@ impl Agent {
             cluster_size: Box::new(move || gossip.members().len()),
         };
         tasks.spawn(syncer.run(stop.clone()));
+        tasks.spawn(coordinates::run(
+            Arc::clone(&pools.lan),
+            Arc::clone(&backend) as Arc<dyn Backend>,
+            identity.name.clone(),
+            stop.clone(),
+        ));
         pools.join(&config, &stop, &mut tasks);
         if let Some(path) = &config.pid_file {
             // Others than the agent's own user are to read it.

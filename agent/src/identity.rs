@@ -11,6 +11,8 @@ use lictor_sys::{file, net};
 
 use crate::StartError;
 
+/// The tag that says where a server is in the pool between datacenters.
+pub(crate) const WAN_PORT: &str = "wan_join_port";
 /// The file that keeps the node's identifier.
 const NODE_ID_FILE: &str = "node-id";
 
@@ -134,6 +136,9 @@ pub(crate) fn tags(
             for name in ["read_replica", "nonvoter"] {
                 tags.insert(name.to_owned(), "1".to_owned());
             }
+        }
+        if let Some(port) = config.ports.serf_wan {
+            tags.insert(WAN_PORT.to_owned(), port.to_string());
         }
         if config.bootstrap {
             tags.insert("bootstrap".to_owned(), "1".to_owned());

@@ -6,12 +6,17 @@ use std::time::Duration;
 
 use lictor_config::PoolConfig;
 use lictor_gossip::{Gossip, JoinError, Unjoined};
+use lictor_model::local::{Member, MemberStatus};
 use lictor_sys::net;
 use tokio_util::sync::CancellationToken;
+
+use crate::identity::WAN_PORT;
 
 /// How soon to try again while somebody else has this agent's name: most likely it is this very
 /// machine in an earlier life, whose end has not been noticed.
 const AGAIN_FOR_NAME: Duration = Duration::from_secs(5);
+/// How soon to look again for servers that are not in the pool between datacenters.
+const FOLLOW_AGAIN: Duration = Duration::from_secs(10);
 /// How long looking a name up may take.
 const LOOKUP_LIMIT: Duration = Duration::from_secs(10);
 
@@ -143,4 +148,37 @@ async fn attempt(pool: &Gossip, hosts: &[String]) -> Tried {
         },
         Err(error) => Tried::Failed(error.to_string()),
     }
+}
+
+/// Brings the servers of this datacenter together in the pool between datacenters, too.
+pub(crate) async fn follow(lan: Arc<Gossip>, wan: Arc<Gossip>, stop: CancellationToken) {
+    let mut members = lan.watch_members();
+    loop {
+        let known = wan.members();
+        let missing = missing(&members.borrow_and_update(), &known);
+        let had_missing = !missing.is_empty();
+        if had_missing && let Err(error) = wan.join(missing).await {
+            tracing::debug!(%error, "servers of this datacenter are not in the pool between datacenters yet");
+        }
+        let again = if had_missing { FOLLOW_AGAIN } else { FOLLOW_AGAIN * 6 };
+        tokio::select! {
+            () = stop.cancelled() => return,
+            changed = members.changed() => if changed.is_err() { return stop.cancelled().await },
+            () = tokio::time::sleep(again) => {}
+        }
+    }
+}
+
+/// Where servers would be in the pool between datacenters that are not in it.
+fn missing(lan: &[Member], wan: &[Member]) -> Vec<SocketAddr> {
+    let alive = |member: &&Member| member.status == MemberStatus::Alive;
+    lan.iter()
+        .filter(alive)
+        .filter_map(|member| {
+            let port = member.tags.get(WAN_PORT)?.parse().ok()?;
+            let name = format!("{}.{}", member.name, member.tags.get("dc")?);
+            let is_there = wan.iter().filter(alive).any(|known| known.name == name);
+            (!is_there).then_some(SocketAddr::new(member.addr.parse().ok()?, port))
+        })
+        .collect()
 }

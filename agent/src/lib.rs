@@ -11,6 +11,7 @@ pub mod backend;
 mod banner;
 mod cache;
 pub mod compose;
+mod coordinates;
 mod describe;
 mod dns;
 mod edges;

@@ -67,6 +67,9 @@ impl Pools {
                 tasks.spawn(joining::until_joined(Arc::clone(pool), config.clone(), cluster, stop.clone()));
             }
         }
+        if let Some(wan) = &self.wan {
+            tasks.spawn(joining::follow(Arc::clone(&self.lan), Arc::clone(wan), stop.clone()));
+        }
     }
 }
 
@@ -90,7 +93,7 @@ fn start(
 ) -> Result<Arc<Gossip>, StartError> {
     let failed = |error: io::Error| StartError::new(format!("gossip on {bind}"), error);
     let elsewhere = plan.pool.bind.filter(|ip| !ip.is_unspecified() && config.advertise_addr.is_none());
-    let advertise = SocketAddr::new(elsewhere.unwrap_or(server.ip()), bind.port());
+    let advertise = SocketAddr::new(elsewhere.unwrap_or_else(|| server.ip()), bind.port());
     let mut options = Options::new(plan.name, identity.id.as_str(), advertise);
     options.tags = identity::tags(config, identity, server);
     options.admission = plan.admission;
@@ -112,7 +115,7 @@ fn start(
 
 /// Whether the pools will have keys.
 pub(crate) fn are_encrypted(config: &RuntimeConfig) -> bool {
-    let has_keyring = |data_dir: &PathBuf| data_dir.join("serf/local.keyring").exists();
+    let has_keyring = |data_dir: &PathBuf| data_dir.join("serf/local.keyring").try_exists().unwrap_or(true);
     let has_keyring =
         config.data_dir.as_ref().filter(|_| config.gossip.keyring_files).is_some_and(has_keyring);
     !config.gossip.encrypt.is_empty() || has_keyring

@@ -9,13 +9,15 @@ use serde_json::Value;
 use crate::{Client, Failure, Parameters, Stream};
 
 impl Client {
-    /// The members of the agent's gossip pool.
+    /// The members of the agent's gossip pool that meet the expression.
     ///
     /// # Errors
     /// See [`Failure`].
-    pub async fn members(&self, wan: bool) -> Result<Vec<Member>, Failure> {
-        let parameters = if wan { Parameters::default().value("wan", 1) } else { Parameters::default() };
-        self.get("/v1/agent/members", parameters).await?.json()
+    pub async fn members(&self, wan: bool, filter: &str) -> Result<Vec<Member>, Failure> {
+        let parameters = Parameters::default().unless_empty("filter", filter);
+        let parameters = if wan { parameters.value("wan", 1) } else { parameters };
+        let members: Option<_> = self.get("/v1/agent/members", parameters).await?.json()?;
+        Ok(members.unwrap_or_default())
     }
 
     /// Lines of the agent's log from now on.

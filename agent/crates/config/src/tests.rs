@@ -127,7 +127,6 @@ fn figures_are_configured_and_other_sinks_warn() {
 #[test]
 fn what_cannot_be_kept_is_valid_and_named() {
     for (promise, key) in [
-        (r#"{"encrypt":"MDEyMzQ1Njc4OWFiY2RlZg=="}"#, "encrypt"),
         (r#"{"acl":{"enabled":true}}"#, "acl.enabled"),
         (r#"{"verify_incoming":true}"#, "tls.defaults.verify_incoming"),
         (r#"{"acl_datacenter":"dc1"}"#, "acl.enabled"),

@@ -393,7 +393,7 @@ impl Pool {
         let packet = self.seal.open_packet(data).filter(|_| self.is_allowed(from.ip()));
         let sense = match packet {
             Some(Packet::Foca(body)) => self.feed(&body, None, now),
-            Some(Packet::Answer(point, body)) => self.feed(&body, Some(point), now),
+            Some(Packet::Answer(point, body)) => self.feed(&body, Some(&point), now),
             Some(Packet::Nack(number)) => {
                 self.probing.nack(number);
                 true
@@ -413,13 +413,13 @@ impl Pool {
     }
 
     /// Gives foca a packet; says whether it made sense.
-    fn feed(&mut self, body: &[u8], point: Option<Coordinate>, now: Moment) -> bool {
+    fn feed(&mut self, body: &[u8], point: Option<&Coordinate>, now: Moment) -> bool {
         let sense = match self.foca.handle_data(body, &mut self.wishes) {
             // A loop in the network, or a node that was started twice: no garbage.
             Ok(()) | Err(foca::Error::DataFromOurselves) => true,
             Err(_) => false,
         };
-        self.heed(point.as_ref(), now);
+        self.heed(point, now);
         sense
     }
 
@@ -524,7 +524,7 @@ impl Pool {
         for notice in came.notices {
             self.ask_for_record(&notice);
         }
-        if let Some(version) = came.refute.filter(|version| *version >= self.me.version) {
+        if let Some(version) = came.refute.filter(|version| *version > self.me.version) {
             // Someone repeats what this node said in an earlier life, or says what it never did.
             let version = version.saturating_add(1);
             self.say(Record { version, leaving: self.leaving, pruned: false, ..self.me.clone() });

@@ -8,7 +8,7 @@ use axum::http::{Response, StatusCode, header};
 use futures::StreamExt;
 use lictor_model::check::Status;
 use lictor_model::definition::decode::{self as definition, Spelling};
-use lictor_model::local::{LocalAnswer, LocalRequest};
+use lictor_model::local::{LocalAnswer, LocalRequest, Member};
 use lictor_model::seam::StreamRequest;
 use lictor_model::service::{Service, ServiceAddress, Weights};
 use lictor_model::{CheckId, ServiceId, version as release};
@@ -66,8 +66,15 @@ pub(crate) async fn members(call: Call) -> Result<Response<Body>, Failure> {
     if !call.params.get("segment").is_empty() {
         return Err(Failure::internal("Network segments are not supported in this version of Consul"));
     }
-    match call.agent(LocalRequest::Members { wan: !call.params.get("wan").is_empty() }).await? {
-        LocalAnswer::Members(members) => respond::json(&call, &members),
+    let filter = call.params.filter().compile::<Member>()?;
+    let wan = !call.params.get("wan").is_empty();
+    match call.agent(LocalRequest::Members { wan }).await? {
+        // An agent is a member of every pool that it is in.
+        LocalAnswer::Members(members) if members.is_empty() => respond::json(&call, &None::<Member>),
+        LocalAnswer::Members(mut members) => {
+            members.retain(|member| filter.matches(member));
+            respond::json(&call, &members)
+        }
         _ => Err(Failure::mismatch()),
     }
 }

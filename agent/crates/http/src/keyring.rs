@@ -29,10 +29,8 @@ pub(crate) async fn keyring(call: Call) -> Result<Response<Body>, Failure> {
         _ => KeyringRequest::List,
     };
     let lists = request == KeyringRequest::List;
-    let keyrings = match call.about_servers(ServerRequest::Keyring { request, local_only }).await? {
-        ServerAnswer::Keyrings(keyrings) => keyrings,
-        _ => return Err(Failure::mismatch()),
-    };
+    let answer = call.about_servers(ServerRequest::Keyring { request, local_only }).await?;
+    let ServerAnswer::Keyrings(keyrings) = answer else { return Err(Failure::mismatch()) };
     match problems(&keyrings) {
         Some(problems) => Err(Failure::internal(problems)),
         None if lists => respond::json(&call, &keyrings),

@@ -40,7 +40,7 @@ fn update_coordinates(coordinates: &[NodeCoordinate], authorizer: &Authorizer) -
         let numbers = [coord.error, coord.adjustment, coord.height];
         if coord.vec.len() != DIMENSIONS || coord.vec.iter().chain(&numbers).any(|number| !number.is_finite())
         {
-            return Err(Error::failed("invalid coordinate"));
+            return Err(Error::failed("incompatible coordinate"));
         }
         permit(authorizer, Resource::Node(node.as_str()))?;
     }

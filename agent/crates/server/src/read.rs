@@ -8,7 +8,7 @@ use lictor_consensus::ProposeError;
 use lictor_model::query::{Answer, Consistency, Meta, Query, ReadOptions, Reply};
 use lictor_model::{Error, Result};
 use lictor_rpc::message::{self as rpc, Request};
-use lictor_store::{Evaluation, eval};
+use lictor_store::{Evaluation, Snapshot, eval, sort_by_distance};
 
 use crate::place::{Attempt, Came, Place, mismatch};
 use crate::{Server, transaction};
@@ -61,7 +61,7 @@ impl Server {
         let mut snapshot = self.store.snapshot();
         let mut evaluation = eval(&snapshot, query, &authorizer)?;
         if !options.is_blocking() || evaluation.index > options.min_index {
-            return Ok(Attempt::Done(self.reply(evaluation, options.consistency)));
+            return Ok(Attempt::Done(self.reply(evaluation, &snapshot, options)));
         }
         let mut deadline = std::pin::pin!(tokio::time::sleep(self.wait_of(options)));
         loop {
@@ -70,7 +70,7 @@ impl Server {
             if Arc::ptr_eq(&newest, &snapshot) {
                 tokio::select! {
                     () = waiting.changed() => {}
-                    () = &mut deadline => return Ok(Attempt::Done(self.reply(evaluation, options.consistency))),
+                    () = &mut deadline => return Ok(Attempt::Done(self.reply(evaluation, &snapshot, options))),
                     () = self.stop.cancelled() => return Err(Error::stopping()),
                 }
             }
@@ -81,7 +81,7 @@ impl Server {
                 if !self.may_answer(options.consistency).await? {
                     return Ok(Attempt::Elsewhere);
                 }
-                return Ok(Attempt::Done(self.reply(evaluation, options.consistency)));
+                return Ok(Attempt::Done(self.reply(evaluation, &snapshot, options)));
             }
         }
     }
@@ -101,7 +101,9 @@ impl Server {
         }
     }
 
-    fn reply(&self, evaluation: Evaluation, consistency: Consistency) -> Reply {
+    fn reply(&self, mut evaluation: Evaluation, snapshot: &Snapshot, options: &ReadOptions) -> Reply {
+        let consistency = options.consistency;
+        sort_by_distance(snapshot, &options.near, &mut evaluation.answer);
         let meta = Meta {
             index: evaluation.index,
             known_leader: consistency != Consistency::Stale || self.consensus.leader().is_some(),

@@ -17,6 +17,7 @@ mod apply;
 mod encode;
 pub mod eval;
 mod indexes;
+mod near;
 mod snapshot;
 mod watch;
 
@@ -29,6 +30,7 @@ use lictor_model::command::{Command, Outcome};
 
 pub use encode::RestoreError;
 pub use eval::{Evaluation, eval};
+pub use near::sort_by_distance;
 pub use snapshot::{Difference, PendingDelay, Sizes, Snapshot};
 pub use watch::{Waiting, Watch, WatchSet, Watchers};
 

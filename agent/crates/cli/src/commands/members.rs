@@ -13,6 +13,7 @@ const NONE_MATCH: u8 = 2;
 
 pub(super) const FLAGS: &[Flag] = &[
     flags::switch("detailed", "Show all tags."),
+    flags::value("filter", "expression", "Only members that meet the expression."),
     flags::value("status", "regexp", "Only members whose status matches. Default .*"),
     flags::value("segment", "name", "Only members of this network segment; there are none."),
     flags::switch("wan", "The pool between datacenters instead of the local one."),
@@ -23,7 +24,7 @@ pub(super) async fn list(context: &Context, parsed: Parsed) -> Ran {
     let status = Regex::new(&format!("^(?:{pattern})$"))
         .map_err(|_| Output::error(format!("Failed to compile status regexp: {}", describe(pattern)), 1))?;
     let mut members = client(context, &parsed)?
-        .members(parsed.is_set("wan"))
+        .members(parsed.is_set("wan"), parsed.get("filter"))
         .await
         .map_err(|error| failed("Error retrieving members", error))?;
     members.retain(|member| status.is_match(member.status.as_str()));

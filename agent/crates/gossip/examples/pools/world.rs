@@ -46,8 +46,10 @@ struct Node {
     wake: Option<Moment>,
     /// Until when it does nothing.
     blocked_until: Moment,
+    /// Until when nothing comes to it or gets out of it.
+    mute_until: Moment,
     waiting: usize,
-    /// For how long it is blocked and how long it runs in between.
+    /// For how long it is mute and how long it is not in between.
     starved: Option<(Duration, Duration)>,
     /// Grows with every start: what was meant for an earlier life does not arrive.
     life: u64,
@@ -58,7 +60,7 @@ enum Happening {
     Asked { from: usize, ticket: u64, data: Bytes },
     Answered { ticket: u64, answer: Result<Bytes, String> },
     Wake,
-    Block,
+    Mute,
 }
 
 struct Planned {
@@ -112,6 +114,8 @@ pub(crate) struct World {
     pub(crate) traffic: (u64, u64),
     /// Whether events are kept; counts always are.
     pub(crate) keeps_events: bool,
+    /// How many have been told that somebody says something new.
+    pub(crate) updates: usize,
 }
 
 impl World {
@@ -127,6 +131,7 @@ impl World {
             sequence: 0,
             traffic: (0, 0),
             keeps_events: true,
+            updates: 0,
         }
     }
 
@@ -150,6 +155,7 @@ impl World {
             reports: Vec::new(),
             wake: None,
             blocked_until: Moment::default(),
+            mute_until: Moment::default(),
             waiting: 0,
             starved: None,
             life,
@@ -176,11 +182,12 @@ impl World {
         self.node_mut(number).blocked_until = until;
     }
 
-    /// Has a node do nothing again and again.
-    pub(crate) fn starve(&mut self, number: usize, blocked: Duration, running: Duration) {
-        self.node_mut(number).starved = Some((blocked, running));
-        let first = self.now + (blocked + running).mul_f64(self.rng.random());
-        self.plan(first, number, 2, Happening::Block);
+    /// Has a node process messages only now and then, as Lifeguard's measurements do: its clocks go
+    /// on, but what comes to it and what it sends waits.
+    pub(crate) fn starve(&mut self, number: usize, mute: Duration, running: Duration) {
+        self.node_mut(number).starved = Some((mute, running));
+        let first = self.now + (mute + running).mul_f64(self.rng.random());
+        self.plan(first, number, 2, Happening::Mute);
     }
 
     pub(crate) fn tell(&mut self, number: usize, input: Input) {
@@ -231,7 +238,9 @@ impl World {
     }
 
     fn carry_out(&mut self, number: usize, outputs: Vec<Output>) {
-        let now = self.now;
+        let happened = self.now;
+        // When what it sends gets out.
+        let now = happened.max(self.node(number).mute_until);
         for output in outputs {
             match output {
                 Output::Send { to, data } => {
@@ -278,6 +287,7 @@ impl World {
                 }
                 Output::Event(event) => {
                     let keeps = self.keeps_events;
+                    self.updates += usize::from(matches!(event, MemberEvent::Update(_)));
                     let node = self.node_mut(number);
                     match event {
                         MemberEvent::Join(_) => node.alive += 1,
@@ -285,7 +295,7 @@ impl World {
                         MemberEvent::Update(_) | MemberEvent::Reap(_) => {}
                     }
                     if keeps {
-                        node.events.push((now, event));
+                        node.events.push((happened, event));
                     }
                 }
                 Output::Joined { address, outcome } => self.node_mut(number).joined.push((address, outcome)),
@@ -314,7 +324,12 @@ impl World {
         let number = planned.node;
         let node = self.nodes.get_mut(number).and_then(Option::as_mut);
         let Some(node) = node.filter(|node| node.running && node.life == planned.life) else { return true };
-        if node.blocked_until > self.now && !matches!(planned.happening, Happening::Block) {
+        let until = match planned.happening {
+            Happening::Mute => Moment::default(),
+            Happening::Wake => node.blocked_until,
+            _ => node.blocked_until.max(node.mute_until),
+        };
+        if until > self.now {
             // What there is no room for is lost.
             if matches!(planned.happening, Happening::Packet { .. }) {
                 node.waiting += 1;
@@ -322,11 +337,12 @@ impl World {
                     return true;
                 }
             }
-            let (until, rank) = (node.blocked_until, planned.rank);
-            self.plan(until, number, rank, planned.happening);
+            self.plan(until, number, planned.rank, planned.happening);
             return true;
         }
-        node.waiting = 0;
+        if !matches!(planned.happening, Happening::Wake | Happening::Mute) {
+            node.waiting = 0;
+        }
         match planned.happening {
             Happening::Packet { from, data } => self.tell(number, Input::Packet { from, data }),
             Happening::Asked { from, ticket, data } => {
@@ -338,11 +354,11 @@ impl World {
                 node.wake = None;
                 self.tell(number, Input::Wake);
             }
-            Happening::Block => {
-                if let Some((blocked, running)) = node.starved {
-                    node.blocked_until = self.now + blocked;
-                    let next = self.now + blocked + running;
-                    self.plan(next, number, 2, Happening::Block);
+            Happening::Mute => {
+                if let Some((mute, running)) = node.starved {
+                    node.mute_until = self.now + mute;
+                    let next = self.now + mute + running;
+                    self.plan(next, number, 2, Happening::Mute);
                 }
             }
         }
@@ -365,6 +381,22 @@ impl World {
             if !self.step(start + limit) {
                 return None;
             }
+        }
+        Some(self.now.since(start))
+    }
+
+    /// The same, looking only every 10 ms.
+    pub(crate) fn run_while_every(
+        &mut self,
+        limit: Duration,
+        mut holds_not: impl FnMut(&Self) -> bool,
+    ) -> Option<Duration> {
+        let start = self.now;
+        while holds_not(self) {
+            if self.now.since(start) > limit {
+                return None;
+            }
+            self.run_for(Duration::from_millis(10));
         }
         Some(self.now.since(start))
     }

@@ -96,11 +96,9 @@ impl Pool {
                 }
             }
             Note::Refutes(_) => self.awareness.worse(1),
-            Note::Asked(origin, target, number) => {
-                if self.probing.favours.len() < MOST_FAVOURS {
-                    self.probing.favours.push((origin, target, number));
-                    self.timers.set(now + self.timing.nack_after(), Due::Nack(origin, target, number));
-                }
+            Note::Asked(origin, target, number) if self.probing.favours.len() < MOST_FAVOURS => {
+                self.probing.favours.push((origin, target, number));
+                self.timers.set(now + self.timing.nack_after(), Due::Nack(origin, target, number));
             }
             Note::AnsweredFor(origin, target, number) => {
                 self.probing.favours.retain(|favour| *favour != (origin, target, number));

@@ -1,30 +1,70 @@
-//! A large pool. The example `pools` has larger ones.
+//! Large pools, and some of whose members are slow. The example `pools` has larger ones.
 
 use std::time::Duration;
 
+use crate::event::MemberEvent;
+use crate::options::Options;
 use crate::pool::Input;
 use crate::tests::world::{World, address};
 use crate::tests::{MINUTE, options};
 
-#[test]
-fn two_hundred_join_through_one_and_notice_a_failure() {
-    let nodes = 200;
-    let mut world = World::new(0.02, 1);
-    world.keeps_events = false;
+fn all_join_the_first(nodes: usize, loss: f64, health_awareness: bool) -> (World, Duration) {
+    let mut world = World::new(loss, 1);
     for number in 0..nodes {
-        world.start(number, &options(number));
-        if number > 0 {
-            world.tell(number, Input::Join(vec![address(0)]));
-        }
+        world.start(number, &Options { health_awareness, ..options(number) });
+        world.tell(number, Input::Join(vec![address(0)]));
     }
-    let joined = world.run_until(MINUTE, "everyone to know everyone", |world| {
-        (0..nodes).all(|number| world.alive(number) == nodes)
-    });
-    assert!(joined < Duration::from_secs(20), "{joined:?}");
-    world.run_for(Duration::from_secs(20));
+    let joined = world.run_while_every(MINUTE, |world| (0..nodes).any(|number| world.alive(number) != nodes));
+    (world, joined.expect("everyone to know everyone"))
+}
+
+#[test]
+fn five_hundred_join_through_one_although_packets_are_lost() {
+    let (_, joined) = all_join_the_first(500, 0.02, true);
+    assert!(joined < Duration::from_secs(10), "{joined:?}");
+}
+
+#[test]
+fn two_hundred_hear_of_what_is_new_and_of_a_failure() {
+    let nodes = 200;
+    let (mut world, _) = all_join_the_first(nodes, 0.0, true);
+    world.run_for(Duration::from_secs(30));
+    let before = world.traffic.0;
+    world.run_for(Duration::from_secs(10));
+    let each = (world.traffic.0 - before) / nodes as u64 / 10;
+    assert!(each < 2000, "nothing happens, and each sends {each} bytes a second");
+    world.updates = 0;
+    world.tell(100, Input::SetTags(crate::tests::tags("consul")));
+    let heard = world.run_while_every(MINUTE, |world| world.updates < nodes).expect("all to hear of it");
+    assert!(heard < Duration::from_secs(2), "{heard:?}");
     world.kill(7);
-    let noticed = world.run_until(MINUTE, "the failure to be noticed by all", |world| {
-        (0..nodes).filter(|number| *number != 7).all(|number| world.alive(number) == nodes - 1)
-    });
+    let others = || (0..nodes).filter(|number| *number != 7);
+    let noticed = world.run_while_every(MINUTE, |world| others().any(|number| world.alive(number) == nodes));
+    let noticed = noticed.expect("all to notice");
     assert!(noticed < Duration::from_secs(12), "{noticed:?}");
+}
+
+/// How often healthy members were taken for failed while two of them were starved.
+fn mistakes(health_awareness: bool) -> usize {
+    let (healthy, nodes) = (30, 32);
+    let (mut world, _) = all_join_the_first(nodes, 0.0, health_awareness);
+    world.run_for(Duration::from_secs(10));
+    let began = world.now;
+    for number in healthy..nodes {
+        world.starve(number, Duration::from_secs(16), Duration::from_millis(64));
+    }
+    world.run_for(MINUTE * 3);
+    let failed = |event: &MemberEvent| {
+        let MemberEvent::Failed(member) = event else { return false };
+        (0..healthy).any(|number| member.name == format!("node-{number}"))
+    };
+    let events = (0..nodes).flat_map(|number| world.events(number));
+    events.filter(|(when, event)| *when > began && failed(event)).count()
+}
+
+#[test]
+fn who_is_starved_takes_the_others_for_dead_unless_it_doubts_itself() {
+    let (unaware, aware) = (mistakes(false), mistakes(true));
+    assert!(unaware >= 50, "only {unaware} mistakes: it is no test");
+    assert!(aware * 20 <= unaware, "{aware} instead of {unaware}");
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::check::Check;
 use crate::ids::{CheckId, ServiceId};
+use crate::local::Member;
 use crate::node::Node;
 use crate::query::Instance;
 use crate::service::{Service, ServiceAddress};
@@ -115,6 +116,42 @@ fn tagged_shape() -> Shape {
 
 fn weights_shape() -> Shape {
     Shape::Fields(vec![("Passing", Shape::Number), ("Warning", Shape::Number)])
+}
+
+impl Row for Member {
+    fn shape() -> Shape {
+        Shape::Fields(vec![
+            ("Name", Shape::Text),
+            ("Addr", Shape::Text),
+            ("Port", Shape::Number),
+            ("Tags", Shape::Map),
+            ("Status", Shape::Number),
+            ("ProtocolMin", Shape::Number),
+            ("ProtocolMax", Shape::Number),
+            ("ProtocolCur", Shape::Number),
+            ("DelegateMin", Shape::Number),
+            ("DelegateMax", Shape::Number),
+            ("DelegateCur", Shape::Number),
+        ])
+    }
+
+    fn value<'a>(&'a self, selector: &[String]) -> Value<'a> {
+        let number = |number: u8| Value::Number(number.into());
+        match head(selector) {
+            ("Name", _) => Value::Text(&self.name),
+            ("Addr", _) => Value::Text(&self.addr),
+            ("Port", _) => Value::Number(self.port.into()),
+            ("Tags", key) => entry(&self.tags, key),
+            ("Status", _) => number(self.status.into()),
+            ("ProtocolMin", _) => number(self.protocol_min),
+            ("ProtocolMax", _) => number(self.protocol_max),
+            ("ProtocolCur", _) => number(self.protocol_cur),
+            ("DelegateMin", _) => number(self.delegate_min),
+            ("DelegateMax", _) => number(self.delegate_max),
+            ("DelegateCur", _) => number(self.delegate_cur),
+            _ => Value::Absent,
+        }
+    }
 }
 
 impl Row for Node {
