@@ -20,4 +20,5 @@ mod history;
 mod load;
 mod membership;
 mod partitions;
+mod servers;
 mod turn;

@@ -98,8 +98,13 @@ impl Server {
     pub(crate) async fn carry_out(&self, came: Came, request: Request) -> Result<Answer> {
         let mut deadline = Instant::now() + self.settings.hold_timeout;
         let mut leadership = self.consensus.subscribe_leadership();
-        let changes_leader =
-            matches!(&request, Request::Servers { request: ServerRequest::TransferLeadership { .. }, .. });
+        // Also to remove the leader makes another one lead.
+        let changes_leader = match &request {
+            Request::Servers { request, .. } => {
+                matches!(request, ServerRequest::TransferLeadership { .. } | ServerRequest::RemovePeer { .. })
+            }
+            _ => false,
+        };
         loop {
             leadership.borrow_and_update();
             let started = Instant::now();
