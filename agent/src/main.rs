@@ -6,6 +6,11 @@ use std::process::ExitCode;
 use lictor_cli::{Context, Output, program_name};
 use lictor_config::flags;
 
+// A check's run allocates and frees a few hundred times on threads of its own, some of it in large
+// pieces. That costs a tenth less than with the system's allocator, and less memory stays behind.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 fn main() -> ExitCode {
     let mut arguments = std::env::args();
     let program = program_name(&arguments.next().unwrap_or_default());

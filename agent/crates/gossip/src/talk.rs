@@ -41,6 +41,13 @@ pub(crate) enum Question {
     Keys(KeyRequest),
 }
 
+impl Question {
+    /// Whether it may hold keys, and its answer too.
+    pub(crate) fn is_secret(&self) -> bool {
+        matches!(self, Self::Keys(_))
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Answer {
     Knowledge(Knowledge),

@@ -118,11 +118,9 @@ impl Seal {
         Self { keys, verify_incoming, verify_outgoing, pool }
     }
 
-    fn close(&self, content: &[u8], pool: [u8; 4], chance: &mut impl Rng) -> Bytes {
-        let sealed = match self.verify_outgoing {
-            true => self.keys.seal(content, &pool, chance),
-            false => None,
-        };
+    /// Closes anything; seals it if there are keys and it has to be.
+    fn close(&self, content: &[u8], pool: [u8; 4], has_to_be: bool, chance: &mut impl Rng) -> Bytes {
+        let sealed = if has_to_be { self.keys.seal(content, &pool, chance) } else { None };
         let (first, body) = match &sealed {
             Some(sealed) => (SEALED, sealed.as_slice()),
             None => (PLAIN, content),
@@ -148,9 +146,14 @@ impl Seal {
     }
 
     /// Closes what goes by stream. It names its pool within, so that a member of another one can
-    /// say why it refuses.
-    pub(crate) fn close_stream(&self, content: &[u8], chance: &mut impl Rng) -> Bytes {
-        self.close(content, ANY_POOL, chance)
+    /// say why it refuses. What is secret is sealed even while nothing else has to be.
+    pub(crate) fn close_stream(&self, content: &[u8], is_secret: bool, chance: &mut impl Rng) -> Bytes {
+        self.close(content, ANY_POOL, is_secret || self.verify_outgoing, chance)
+    }
+
+    /// Whether something that came was sealed.
+    pub(crate) fn is_sealed(whole: &Bytes) -> bool {
+        whole.first() == Some(&SEALED)
     }
 
     /// Opens what came by stream.
@@ -162,7 +165,7 @@ impl Seal {
     }
 
     pub(crate) fn close_packet(&self, packet: &Packet, chance: &mut impl Rng) -> Bytes {
-        self.close(&packet.encode(), self.pool, chance)
+        self.close(&packet.encode(), self.pool, self.verify_outgoing, chance)
     }
 
     /// What a packet holds; `None` if it makes no sense or is none of ours.
@@ -228,13 +231,15 @@ mod tests {
     #[test]
     fn what_is_expected_to_be_sealed_has_to_be() {
         let mut chance = StdRng::seed_from_u64(6);
-        let plain = seal(&[], true, true).close_stream(b"x", &mut chance);
-        let sealed = seal(&[KEY], true, true).close_stream(b"x", &mut chance);
+        let plain = seal(&[], true, true).close_stream(b"x", true, &mut chance);
+        let sealed = seal(&[KEY], true, true).close_stream(b"x", false, &mut chance);
         assert_eq!(seal(&[KEY], true, true).open_stream(&plain), Err(Closed::NotEncrypted));
         assert_eq!(seal(&[], true, true).open_stream(&sealed), Err(Closed::Encrypted));
         // Encryption is brought in without a break: first nobody insists, then nobody sends plainly.
         assert!(seal(&[KEY], false, false).open_stream(&plain).is_ok());
-        assert_eq!(seal(&[KEY], false, false).close_stream(b"x", &mut chance), plain);
+        assert_eq!(seal(&[KEY], false, false).close_stream(b"x", false, &mut chance), plain);
+        let secret = seal(&[KEY], false, false).close_stream(b"x", true, &mut chance);
+        assert!(Seal::is_sealed(&secret) && !Seal::is_sealed(&plain));
         assert!(seal(&[KEY], false, true).open_stream(&sealed).is_ok());
         let packet = seal(&[], true, true).close_packet(&Packet::Nack(1), &mut chance);
         let other = Seal::new("lan.dc2", Keyring::default(), true, true);

@@ -11,6 +11,7 @@
     clippy::print_stdout,
     clippy::expect_used,
     clippy::indexing_slicing,
+    clippy::panic,
     reason = "a program for its output"
 )]
 

@@ -32,6 +32,8 @@ impl Pool {
             self.outputs.push(Output::Keys { round, report });
             return;
         }
+        // Where nothing is encrypted, all say so, and no key goes over the network.
+        let request = if self.is_encrypted() { request } else { KeyRequest::List };
         // Last of all this node itself: what it seals differently from then on, the others open by then.
         let waiting = self
             .table

@@ -15,6 +15,7 @@ use crate::pool::timers::Due;
 use crate::pool::{Output, Pool, Unjoined};
 use crate::record::{Id, Notice, Record};
 use crate::talk::{self, Answer, Asked, Knowledge, MAX_TALK, Question};
+use crate::wire::Seal;
 
 /// How many records are asked for at once.
 const RECORDS_AT_ONCE: usize = 4096;
@@ -67,8 +68,9 @@ impl Pool {
         self.figures.asked += 1;
         let ticket = self.tickets;
         self.asked.insert(ticket, purpose);
+        let is_secret = question.is_secret();
         let asked = Asked { pool: self.pool.clone(), record: self.encoded.clone(), question };
-        let data = self.seal.close_stream(&talk::encode(&asked), &mut self.chance);
+        let data = self.seal.close_stream(&talk::encode(&asked), is_secret, &mut self.chance);
         self.outputs.push(Output::Ask { ticket, to, data });
     }
 
@@ -222,6 +224,12 @@ impl Pool {
     pub(super) fn asked(&mut self, ticket: u64, from: SocketAddr, data: &Bytes, now: Moment) {
         let answer = if self.is_allowed(from.ip()) {
             match self.seal.open_stream(data).map(|plain| talk::decode::<Asked>(&plain)) {
+                // Whoever cannot seal has no say in keys, even while other things may come plainly.
+                Ok(Some(asked))
+                    if asked.question.is_secret() && self.is_encrypted() && !Seal::is_sealed(data) =>
+                {
+                    Some(Answer::Refused("keys are not talked about in the open".to_owned()))
+                }
                 Ok(Some(asked)) => Some(self.reply(asked, now)),
                 Ok(None) => {
                     self.figures.garbage += 1;
@@ -236,7 +244,10 @@ impl Pool {
             self.figures.garbage += 1;
             None
         };
-        let data = answer.map(|answer| self.seal.close_stream(&talk::encode(&answer), &mut self.chance));
+        let data = answer.map(|answer| {
+            let is_secret = matches!(answer, Answer::Keys(_));
+            self.seal.close_stream(&talk::encode(&answer), is_secret, &mut self.chance)
+        });
         self.outputs.push(Output::Answer { ticket, data });
     }
 

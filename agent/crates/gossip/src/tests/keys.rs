@@ -75,6 +75,29 @@ fn keys_are_changed_for_everybody_by_asking_one() {
 }
 
 #[test]
+fn keys_are_sealed_even_while_other_things_are_not() {
+    let mut world = World::new(0.0, 2);
+    for number in 0..2 {
+        let mut lax = with_key(number, &[ONE]);
+        (lax.verify_incoming, lax.verify_outgoing) = (false, false);
+        world.start(number, &lax);
+        world.tell(number, Input::Join(vec![address(0)]));
+    }
+    let mut stranger = with_key(2, &[]);
+    stranger.tags = crate::tests::tags("node");
+    world.start(2, &stranger);
+    world.tell(2, Input::Join(vec![address(0)]));
+    know_each_other(&mut world, 3);
+    let report = ask(&mut world, KeyRequest::Install(TWO.to_owned()));
+    assert_eq!(report.errors.keys().collect::<Vec<_>>(), ["node-2"], "{report:?}");
+    assert_eq!(ask(&mut world, KeyRequest::List).keys[TWO], 2);
+    world.tell(2, Input::Keys { round: 9, request: KeyRequest::List });
+    world.run_until(MINUTE, "all to say", |world| !world.reports(2).is_empty());
+    let report = &world.reports(2)[0];
+    assert_eq!((report.keys.len(), report.errors.len()), (0, 3), "{report:?}");
+}
+
+#[test]
 fn without_keys_there_is_nothing_to_change() {
     let mut world = crate::tests::gathered(2, 0.0, 1);
     let report = ask(&mut world, KeyRequest::List);
