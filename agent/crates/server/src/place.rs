@@ -84,7 +84,10 @@ impl Server {
             Request::Read { options, .. } => self.place_for(options.consistency),
             Request::Write { .. } => self.place_for(Consistency::Default),
             Request::Servers { request, .. } if request.is_for_anyone() => Place::Here,
-            Request::Servers { options, .. } if options.stale => self.place_for(Consistency::Stale),
+            // All else only a leader knows or can do, whatever the caller would put up with.
+            Request::Servers { request: ServerRequest::RaftConfiguration, options } if options.stale => {
+                self.place_for(Consistency::Stale)
+            }
             Request::Servers { .. } => self.place_for(Consistency::Default),
         }
     }
