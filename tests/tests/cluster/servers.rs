@@ -94,7 +94,7 @@ fn leadership_goes_to_the_server_that_is_named_and_the_leader_can_be_removed() {
         Some(leader) if leader == heir => Ok(()),
         other => Err(format!("{other:?}")),
     });
-    cli.run(["operator", "raft", "remove-peer", &format!("-id={id}")]).ok();
+    assert_eq!(cli.run(["operator", "raft", "remove-peer", &format!("-id={id}")]).code, 0);
     let raft = cluster.servers[asked].http().get("/v1/operator/raft/configuration").json();
     let servers = raft["Servers"].as_array().unwrap();
     assert_eq!(servers.len(), 2, "{raft}");
