@@ -1,8 +1,8 @@
 //! Answers that the agent keeps for requests with `?cached`.
 //!
 //! Each kept answer has a task that waits for the next one with a blocking read, so that it is as
-//! fresh as the servers can make it and costs them one reader however many clients ask here. An
-//! answer that nobody asks for is forgotten.
+//! fresh as the servers can make it and costs them one reader however many clients ask here. So there
+//! is nothing to revalidate for those who ask for that. An answer that nobody asks for is forgotten.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,7 +11,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use lictor_model::command::{Command, Outcome, WriteOptions};
 use lictor_model::local::{LocalAnswer, LocalRequest};
-use lictor_model::query::{CacheControl, Cached, Meta, Query, ReadOptions, Reply};
+use lictor_model::query::{CacheControl, Cached, Consistency, Meta, Query, ReadOptions, Reply};
 use lictor_model::seam::{Backend, ByteStream, StreamRequest};
 use lictor_model::{Error, RaftIndex, Result, Token};
 use tokio::sync::watch;
@@ -82,11 +82,12 @@ impl Cache {
         };
         let kept = entry.kept.borrow().clone();
         let age = kept.age();
-        let is_too_old = control.max_age.is_some_and(|most| age > most || most.is_zero());
-        if !is_new && (control.must_revalidate || is_too_old) {
+        let is_too_old = control.max_age.is_some_and(|most| !most.is_zero() && age > most);
+        if !is_new && is_too_old {
+            let consistency = options.consistency;
             return match (self.fresh(query, options).await, kept.reply) {
                 (Err(_), Some(reply)) if control.stale_if_error.is_some_and(|most| age <= most) => {
-                    Ok(marked(reply, Cached::Hit { age }))
+                    Ok(marked(reply, consistency, Cached::Hit { age }))
                 }
                 (fresh, _) => fresh,
             };
@@ -96,20 +97,22 @@ impl Cache {
         let kept = entry.wait_for(options.min_index, wait).await?;
         let cached = if is_new { Cached::Miss } else { Cached::Hit { age: kept.age() } };
         match (kept.reply, kept.error) {
-            (Some(reply), _) => Ok(marked(reply, cached)),
+            (Some(reply), _) => Ok(marked(reply, options.consistency, cached)),
             (None, Some(error)) => Err(error),
             (None, None) => Err(Error::no_leader()),
         }
     }
 
     async fn fresh(&self, query: Query, options: ReadOptions) -> Result<Reply> {
+        let consistency = options.consistency;
         let reply = self.shared.backend.read(query, options).await?;
-        Ok(marked(reply, Cached::Miss))
+        Ok(marked(reply, consistency, Cached::Miss))
     }
 }
 
-fn marked(reply: Reply, cached: Cached) -> Reply {
-    Reply { meta: Meta { cached: Some(cached), ..reply.meta }, answer: reply.answer }
+/// An answer for somebody who asked with this consistency: what is kept is the same for all.
+fn marked(reply: Reply, consistency: Consistency, cached: Cached) -> Reply {
+    Reply { meta: Meta { consistency, cached: Some(cached), ..reply.meta }, answer: reply.answer }
 }
 
 impl Entry {
@@ -143,13 +146,8 @@ impl Shared {
 
     /// The entry for a question, and whether it was made just now; none if there are too many.
     fn entry(self: &Arc<Self>, query: &Query, options: &ReadOptions) -> Option<(Arc<Entry>, bool)> {
-        let key = format!(
-            "{:?} {:?} {:?} {:?} {query:?}",
-            options.datacenter,
-            options.token.secret(),
-            options.near,
-            options.consistency
-        );
+        let key =
+            format!("{:?} {:?} {:?} {query:?}", options.datacenter, options.token.secret(), options.near);
         let mut entries = self.entries();
         if let Some(entry) = entries.get(&key) {
             entry.touch();

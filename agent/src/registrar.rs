@@ -310,10 +310,10 @@ fn permit_scripts(definition: &CheckDefinition, origin: Origin, policy: ScriptCh
     }
     match (policy, origin) {
         (ScriptChecks::Anyone, _) | (ScriptChecks::Files, Origin::File) => Ok(()),
-        (ScriptChecks::Files, Origin::Api) => Err(Error::failed(
+        (_, Origin::Api) => Err(Error::failed(
             "Scripts are disabled on this agent from remote calls; to enable, configure 'enable_script_checks' to true",
         )),
-        (ScriptChecks::Nobody, _) => Err(Error::failed(
+        (ScriptChecks::Nobody, Origin::File) => Err(Error::failed(
             "Scripts are disabled on this agent; to enable, configure 'enable_script_checks' or 'enable_local_script_checks' to true",
         )),
     }

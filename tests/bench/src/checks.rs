@@ -65,7 +65,7 @@ fn wait_until_passing(agent: &Agent) {
 }
 
 /// What the agent used of processors so far, in itself and in the kernel.
-fn processor_time(agent: &Agent) -> Option<Duration> {
+pub(crate) fn processor_time(agent: &Agent) -> Option<Duration> {
     let line = std::fs::read_to_string(format!("/proc/{}/stat", agent.pid())).ok()?;
     // The name of the program, in parentheses, may hold blanks.
     let fields: Vec<&str> = line.rsplit_once(')')?.1.split_ascii_whitespace().collect();

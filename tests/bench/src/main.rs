@@ -4,7 +4,7 @@
 //! cargo build --release -p lictor && cargo run --release -p lictor-bench
 //! ```
 //!
-//! Everything is on loopback and bounded to about two minutes. State is kept on disk, below
+//! Everything is on loopback and bounded to about three minutes. State is kept on disk, below
 //! `TMPDIR`, and every write is synchronised: choose a folder on the disk that matters. Nothing
 //! is judged here; figures are to be compared with those of the reference on the same machine.
 #![allow(
@@ -15,6 +15,7 @@
     reason = "a measurement that cannot be made ends, and prints what it measured in real time"
 )]
 
+mod agents;
 mod checks;
 mod load;
 mod scale;
@@ -92,6 +93,8 @@ fn main() {
     line(&format!("{} waiting, woken", watchers::WATCHERS), &woken);
     scale::services(quiet());
     scale::keys(quiet());
+    // In a network of its own, which a thread is in with all that it starts.
+    std::thread::spawn(agents::measure).join().expect("a cluster that can be measured");
 }
 
 /// An agent that logs as little as in production.

@@ -20,4 +20,6 @@ mod history;
 mod load;
 mod membership;
 mod partitions;
+mod script;
+mod servers;
 mod turn;

@@ -1,9 +1,9 @@
 //! How servers that belong to no cluster yet form one, and only one.
 //!
-//! Servers that are to be `expected` many ask each other who they are. If any belongs to a cluster
-//! already, none is formed. Else the one with the lowest Raft id asks the others to *nominate* it,
-//! and then nominates itself; once as many as are expected have, itself included, it forms the
-//! cluster of exactly those. A nomination is on disk before it is told to anybody.
+//! Servers that expect others ask who they are. If any belongs to a cluster already, none is
+//! formed. Else the one with the lowest Raft id, of those that expect others, asks all to
+//! *nominate* it, and then nominates itself; once as many as are expected have, itself included, it
+//! forms the cluster of exactly those. A nomination is on disk before it is told to anybody.
 //!
 //! Why two views of who is there cannot make two clusters: a server nominates one server at a
 //! time. It changes its nomination only for a lower id, and only once it is certain that the server
@@ -80,6 +80,9 @@ pub struct Greeting {
     pub members: Vec<u64>,
     /// The Raft id of the server it has nominated to form a cluster.
     pub nominated: Option<u64>,
+    /// Whether it forms a cluster if it is nominated. Those that expect no number of servers only
+    /// nominate others.
+    pub stands: bool,
     /// Whether it is about to leave the cluster.
     pub is_leaving: bool,
 }
@@ -153,8 +156,8 @@ fn hindrance(own: u64, expected: usize, others: &BTreeMap<u64, (SocketAddr, Gree
     if answered < expected {
         return Some(Formation::TooFew { answered });
     }
-    let (lowest, (_, greeting)) = others.first_key_value()?;
-    (*lowest < own).then(|| Formation::LeftTo { nominee: greeting.info.clone() })
+    let lower = others.range(..own).find(|(_, (_, greeting))| greeting.stands);
+    lower.map(|(_, (_, greeting))| Formation::LeftTo { nominee: greeting.info.clone() })
 }
 
 /// Puts a question to whoever listens at an address.
@@ -195,6 +198,7 @@ impl Consensus {
     /// # Errors
     /// If this server has stopped.
     pub async fn form(&self, addresses: &[SocketAddr], expected: usize) -> Result<Formation, ProposeError> {
+        self.stands.store(true, Ordering::Relaxed);
         if self.in_cluster().await? {
             return Ok(Formation::Member);
         }
@@ -286,6 +290,7 @@ impl Consensus {
             in_cluster: self.in_cluster().await?,
             members,
             nominated: self.nomination().map(|nomination| nomination.id),
+            stands: self.stands.load(Ordering::Relaxed),
             is_leaving: self.leaving.load(Ordering::Relaxed),
         })
     }
@@ -320,7 +325,10 @@ impl Consensus {
     }
 
     /// Whether this server belongs to a cluster, or has promised one its vote.
-    async fn in_cluster(&self) -> Result<bool, ProposeError> {
+    ///
+    /// # Errors
+    /// If this server has stopped.
+    pub async fn in_cluster(&self) -> Result<bool, ProposeError> {
         self.raft.is_initialized().await.map_err(|error| self.stopped(&error))
     }
 }

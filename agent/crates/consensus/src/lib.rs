@@ -11,8 +11,10 @@
 //! whether it happened, or look into commands.
 //!
 //! # On disk
-//! * `log.redb`: the log and the vote. It is compacted on opening if most of it is empty.
+//! * `log.redb`: the log, the vote and the nomination. It is compacted on opening if most of it is
+//!   empty.
 //! * `snapshots/`: the newest two snapshots.
+//! * `peers.json`, if an operator has put it there, and `peers.info`, which explains it.
 //!
 //! After every [`Options::snapshot_threshold`] entries a snapshot is taken and the log is purged
 //! up to the one before, but [`Options::trailing_logs`] entries are always kept: disk use is
@@ -20,7 +22,8 @@
 //! and those entries. While a snapshot is written it is in memory as a whole.
 //!
 //! Where to start: [`mod@node`] is the server, [`mod@log`] how entries become durable,
-//! [`mod@machine`] how they reach the store, [`mod@network`] how servers talk.
+//! [`mod@machine`] how they reach the store, [`mod@network`] how servers talk, [`mod@formation`] how
+//! a cluster comes to be, [`mod@membership`] how it changes, [`mod@recovery`] how it comes back.
 
 mod codec;
 mod error;

@@ -81,6 +81,8 @@ pub struct Consensus {
     pub(crate) ballot: Semaphore,
     /// Whether this server is about to leave the cluster.
     pub(crate) leaving: AtomicBool,
+    /// Whether this server forms a cluster if it is nominated.
+    pub(crate) stands: AtomicBool,
     pub(crate) transport: Arc<dyn Transport>,
     book: AddressBook,
     running: Mutex<Option<Running>>,
@@ -152,6 +154,7 @@ impl Consensus {
             turn: Semaphore::new(1),
             ballot: Semaphore::new(1),
             leaving: AtomicBool::new(false),
+            stands: AtomicBool::new(false),
             transport,
             book,
             running: Mutex::new(Some(Running { follow, log: own_log, writer })),

@@ -70,6 +70,15 @@ impl Call {
     }
 
     pub(crate) async fn read(&self, query: Query, options: ReadOptions) -> Result<Reply, Failure> {
+        let Some(most) = self.params.max_stale()?.filter(|_| options.consistency == Consistency::Stale)
+        else {
+            return Ok(self.api.backend.read(query, options).await?);
+        };
+        let reply = self.api.backend.read(query.clone(), options.clone()).await?;
+        if reply.meta.last_contact <= most {
+            return Ok(reply);
+        }
+        let options = ReadOptions { consistency: Consistency::Default, ..options };
         Ok(self.api.backend.read(query, options).await?)
     }
 
@@ -126,9 +135,7 @@ fn cache_control(headers: &HeaderMap) -> Result<CacheControl, Failure> {
             .map_err(|_| Failure::bad_request("Invalid Cache-Control header."))
     };
     for directive in given.unwrap_or_default().to_ascii_lowercase().split(',').map(str::trim) {
-        if directive == "must-revalidate" {
-            control.must_revalidate = true;
-        } else if let Some(age) = directive.strip_prefix("max-age=") {
+        if let Some(age) = directive.strip_prefix("max-age=") {
             control.max_age = Some(seconds(age)?);
         } else if let Some(age) = directive.strip_prefix("stale-if-error=") {
             control.stale_if_error = Some(seconds(age)?);

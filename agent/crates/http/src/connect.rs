@@ -1,10 +1,12 @@
-//! The two endpoints of the service mesh that test harnesses of the reference wait for.
+//! The endpoints of the service mesh that clients of the reference use without one.
 //!
-//! The mesh itself is not part of this agent: the root certificate is a fixed self-signed one
-//! whose key is nowhere, and there never are intentions to delete.
+//! The mesh itself is not part of this agent: the root certificate, for which test harnesses wait, is
+//! a fixed self-signed one whose key is nowhere; there never are intentions to delete; and no
+//! instance of any service is in the mesh.
 
 use axum::body::Body;
 use axum::http::Response;
+use lictor_model::query::{Query, ServiceSelector};
 use serde_json::json;
 
 use crate::call::Call;
@@ -36,6 +38,19 @@ pub(crate) async fn roots(call: Call) -> Result<Response<Body>, Failure> {
         }],
     });
     respond::json(&call, &document)
+}
+
+/// The instances of a service that are in the mesh: none, as fresh as the request wants them.
+pub(crate) async fn instances(call: Call) -> Result<Response<Body>, Failure> {
+    let options = call.cached_read_options()?;
+    let selector = ServiceSelector {
+        service: call.named("service name")?.into(),
+        tags: Vec::new(),
+        passing_only: false,
+        selector: call.params.node_selector(),
+    };
+    let reply = call.read(Query::ServiceNodes(selector), options).await.map_err(Failure::with_empty_meta)?;
+    respond::json_with_meta(&call, &reply.meta, &json!([]))
 }
 
 pub(crate) async fn delete_intentions(call: Call) -> Result<Response<Body>, Failure> {

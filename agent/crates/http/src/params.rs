@@ -106,8 +106,18 @@ impl Params {
         Ok(Some(wait).filter(|wait| !is_negative && !wait.is_zero()))
     }
 
+    /// How old a stale answer may be before the leader is asked after all.
+    pub(crate) fn max_stale(&self) -> Result<Option<Duration>, Failure> {
+        let text = self.get("max_stale");
+        if text.is_empty() {
+            return Ok(None);
+        }
+        let invalid = |_| Failure::bad_request(format!("Invalid max_stale value {text:?}"));
+        Ok(Some(duration::parse(text).map_err(invalid)?).filter(|most| !most.is_zero()))
+    }
+
     pub(crate) fn read_options(&self, headers: &HeaderMap) -> Result<ReadOptions, Failure> {
-        let stale = self.has("stale");
+        let stale = self.has("stale") || self.max_stale()?.is_some();
         let consistency = match (stale, self.has("consistent")) {
             (true, true) => {
                 return Err(Failure::bad_request(

@@ -125,9 +125,9 @@ const ROUTES: &[Route] = routes! {
     "/v1/config/" ["GET", "DELETE"] absent::mesh;
     "/v1/connect/" ["GET", "PUT", "POST", "DELETE"] absent::mesh;
     "/v1/agent/connect/" ["GET", "POST"] absent::mesh;
-    "/v1/catalog/connect/" ["GET"] absent::mesh;
+    "/v1/catalog/connect/" ["GET"] connect::instances;
     "/v1/catalog/gateway-services/" ["GET"] absent::mesh;
-    "/v1/health/connect/" ["GET"] absent::mesh;
+    "/v1/health/connect/" ["GET"] connect::instances;
     "/v1/health/ingress/" ["GET"] absent::mesh;
     "/v1/discovery-chain/" ["GET", "POST"] absent::mesh;
     "/v1/peering" ["GET", "DELETE"] absent::mesh;

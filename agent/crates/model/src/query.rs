@@ -182,8 +182,6 @@ pub struct ReadOptions {
 pub struct CacheControl {
     /// At most this old; any age if absent.
     pub max_age: Option<Duration>,
-    /// Ask a server all the same.
-    pub must_revalidate: bool,
     /// If no server answers, up to this old will do.
     pub stale_if_error: Option<Duration>,
 }

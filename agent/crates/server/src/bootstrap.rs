@@ -148,7 +148,8 @@ pub async fn run(
     let mut changes = gossip.events();
     let mut log = Log::default();
     let attempts = async {
-        loop {
+        // One that comes back has nothing to form.
+        while consensus.in_cluster().await == Ok(false) {
             let pause = match electorate(&gossip.members(), &datacenter, expected) {
                 Err(conflict) => {
                     log.conflict(&conflict, expected);

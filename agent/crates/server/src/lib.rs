@@ -3,10 +3,13 @@
 //!
 //! [`Server::read`] owns the blocking-query loop and [`Server::write`] the way of a command into
 //! the log; what only the leader can do goes there ([`mod@place`]), and what other agents ask comes
-//! in through [`lictor_rpc::Handler`] ([`mod@peers`]). Reads and writes authorize and validate here, since the agent that forwarded a request is not
-//! trusted to have done so. [`duties`] are what a leader does unasked: [`duties::plan`] says what
-//! the catalog lacks of the members, [`duties::run`] writes it. [`sessions`] ends what was not
-//! renewed in time.
+//! in through [`lictor_rpc::Handler`] ([`mod@peers`]). Reads and writes authorize and validate here,
+//! since the agent that forwarded a request is not trusted to have done so.
+//!
+//! [`duties`] are what a leader does unasked for the catalog: [`duties::plan`] says what it lacks of
+//! the members, [`duties::run`] writes it. [`membership`] is what it does for the servers, thought
+//! out in [`mod@autopilot`]. [`sessions`] ends what was not renewed in time. [`bootstrap`] is how a
+//! server without a cluster gets into one.
 //!
 //! Nothing here knows HTTP or DNS, and nothing but the store decides what a command does.
 

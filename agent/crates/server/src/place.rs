@@ -84,7 +84,10 @@ impl Server {
             Request::Read { options, .. } => self.place_for(options.consistency),
             Request::Write { .. } => self.place_for(Consistency::Default),
             Request::Servers { request, .. } if request.is_for_anyone() => Place::Here,
-            Request::Servers { options, .. } if options.stale => self.place_for(Consistency::Stale),
+            // All else only a leader knows or can do, whatever the caller would put up with.
+            Request::Servers { request: ServerRequest::RaftConfiguration, options } if options.stale => {
+                self.place_for(Consistency::Stale)
+            }
             Request::Servers { .. } => self.place_for(Consistency::Default),
         }
     }
@@ -98,8 +101,13 @@ impl Server {
     pub(crate) async fn carry_out(&self, came: Came, request: Request) -> Result<Answer> {
         let mut deadline = Instant::now() + self.settings.hold_timeout;
         let mut leadership = self.consensus.subscribe_leadership();
-        let changes_leader =
-            matches!(&request, Request::Servers { request: ServerRequest::TransferLeadership { .. }, .. });
+        // Also to remove the leader makes another one lead.
+        let changes_leader = match &request {
+            Request::Servers { request, .. } => {
+                matches!(request, ServerRequest::TransferLeadership { .. } | ServerRequest::RemovePeer { .. })
+            }
+            _ => false,
+        };
         loop {
             leadership.borrow_and_update();
             let started = Instant::now();

@@ -8,6 +8,7 @@ use super::*;
 #[derive(Clone, Debug)]
 struct Server {
     id: u64,
+    stands: bool,
     nomination: Option<Nomination>,
     in_cluster: bool,
     has_formed: bool,
@@ -59,11 +60,14 @@ fn address(server: usize) -> SocketAddr {
 }
 
 impl World {
-    fn new(expected: usize, ids: &[u64]) -> Self {
+    /// The first server expects the others, and so do those in `stands`.
+    fn new(expected: usize, ids: &[u64], stands: u16) -> Self {
         let servers = ids
             .iter()
-            .map(|id| Server {
+            .enumerate()
+            .map(|(place, id)| Server {
                 id: *id,
+                stands: place == 0 || (stands >> place) & 1 == 1,
                 nomination: None,
                 in_cluster: false,
                 has_formed: false,
@@ -81,6 +85,7 @@ impl World {
         let server = &self.servers[server];
         Greeting {
             raft_id: server.id,
+            stands: server.stands,
             in_cluster: server.in_cluster,
             nominated: server.nomination.map(|nomination| nomination.id),
             ..Greeting::default()
@@ -135,7 +140,7 @@ impl World {
 
     /// As [`Consensus::form`], one message at a time.
     fn step(&mut self, server: usize, answer_is_lost: bool) {
-        if self.servers[server].in_cluster {
+        if self.servers[server].in_cluster || !self.servers[server].stands {
             return;
         }
         let attempt = std::mem::take(&mut self.servers[server].attempt);
@@ -208,8 +213,12 @@ proptest! {
     /// Whatever happens there is one cluster at the most, and once the network is whole and
     /// everybody goes on trying, there is one.
     #[test]
-    fn one_cluster_is_formed_and_never_two((expected, ids) in ids(), events in events()) {
-        let mut world = World::new(expected, &ids);
+    fn one_cluster_is_formed_and_never_two(
+        (expected, ids) in ids(),
+        stands in any::<u16>(),
+        events in events(),
+    ) {
+        let mut world = World::new(expected, &ids, stands);
         for event in events {
             world.apply(event);
             prop_assert!(world.clusters() <= 1);
@@ -232,7 +241,7 @@ fn the_simulation_would_notice_two_clusters() {
     let mut runner = TestRunner::deterministic();
     let found = (0..2000).any(|_| {
         let (expected, ids) = ids().new_tree(&mut runner).unwrap().current();
-        let mut world = World { is_forgetful: true, ..World::new(expected, &ids) };
+        let mut world = World { is_forgetful: true, ..World::new(expected, &ids, u16::MAX) };
         for event in events().new_tree(&mut runner).unwrap().current() {
             world.apply(event);
         }

@@ -60,6 +60,7 @@ async fn a_nomination_outlives_a_restart() {
     let (low, high) = (&servers[0], &servers[1]);
     let addresses = [peer(1).address, peer(2).address, peer(3).address];
     assert_eq!(low.consensus.form(&addresses, 3).await.unwrap(), Formation::TooFew { answered: 2 });
+    assert!(low.consensus.greet(low.consensus.node().address).await.unwrap().stands);
     let left = high.consensus.form(&addresses, 2).await.unwrap();
     assert_eq!(left, Formation::LeftTo { nominee: low.consensus.node().clone() });
     wires.cut(number_of(high));
@@ -83,4 +84,23 @@ async fn a_nomination_outlives_a_restart() {
     eventually("the other to be in", || high.consensus.leader().is_some()).await;
     high.consensus.shutdown().await;
     servers[0].consensus.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn servers_that_expect_nobody_nominate_one_that_does() {
+    let wires = Arc::new(Wires::default());
+    let mut servers = Vec::new();
+    for number in 1..=3 {
+        servers.push(wires.open(Storage::Memory, options(number)).await);
+    }
+    servers.sort_by_key(|server| server.consensus.raft_id());
+    let forming = form(&servers[2], &[1, 2, 3], 3);
+    assert!(tokio::time::timeout(DEADLINE, forming).await.unwrap());
+    eventually("the others to be in", || {
+        servers.iter().all(|server| server.consensus.leader() == Some(servers[2].consensus.node().clone()))
+    })
+    .await;
+    for server in &servers {
+        server.consensus.shutdown().await;
+    }
 }

@@ -144,6 +144,29 @@ async fn five_servers_become_three_by_leaving_and_the_last_one_stays() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_of_five_may_leave_at_once_the_leader_among_them() {
+    let wires = Arc::new(Wires::default());
+    let mut servers = Vec::new();
+    for number in 1..=5 {
+        servers.push(wires.open(Storage::Memory, options(number)).await);
+    }
+    let members = servers.iter().map(|server| (server.consensus.raft_id(), server.consensus.node().clone()));
+    servers[0].consensus.bootstrap_with(members.collect()).await.unwrap();
+    let all: Vec<&Server> = servers.iter().collect();
+    let leader = leader_of(&all).await;
+    let other = all.iter().find(|server| number_of(server) != number_of(leader)).unwrap();
+    tokio::join!(leader.consensus.leave(DEADLINE), other.consensus.leave(DEADLINE));
+    let gone = [number_of(leader), number_of(other)];
+    let rest: Vec<&Server> =
+        all.iter().copied().filter(|server| !gone.contains(&number_of(server))).collect();
+    let next = leader_of(&rest).await;
+    assert_eq!(voters(next).len(), 3);
+    assert!(voters(next).iter().all(|number| !gone.contains(number)));
+    next.put("after", "1").await;
+    shut_down(servers).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_is_found_again_at_its_new_address() {
     let wires = Arc::new(Wires::default());
     let directory = tempfile::tempdir().unwrap();

@@ -68,7 +68,7 @@ async fn one_of_three_goes_on_alone_and_others_come_back_empty() {
     assert!(rehearsed.to_string().contains(&peer(3).node_id), "{rehearsed}");
     let recovered = recover(survivor.path(), &peer(3)).unwrap().unwrap();
     assert_eq!(recovered, rehearsed);
-    assert!(!survivor.path().join("peers.json").exists());
+    assert!(!survivor.path().join("peers.json").try_exists().unwrap());
 
     let wires = Arc::new(Wires::default());
     let alone = wires.open(storage(survivor), options(3)).await;
@@ -134,7 +134,7 @@ async fn a_list_that_makes_no_sense_is_refused_and_changes_nothing() {
         let rehearsed = rehearse(directory.path()).unwrap_err().to_string();
         let refused = recover(directory.path(), &own).unwrap_err().to_string();
         assert!(refused.contains(why) && rehearsed.contains(why), "{refused} {rehearsed}");
-        assert!(directory.path().join("peers.json").exists());
+        assert!(directory.path().join("peers.json").try_exists().unwrap());
     }
     write_list(directory, &list(&[1]));
     let before = rehearse(directory.path()).unwrap();
@@ -148,7 +148,7 @@ fn a_new_directory_does_not_take_up_a_list_that_was_not_meant_for_it() {
     write_list(&directory, &list(&[1]));
     assert!(rehearse(directory.path()).unwrap_err().to_string().contains("there is no"));
     assert_eq!(recover(directory.path(), &peer(1)).unwrap(), None);
-    assert!(!directory.path().join("peers.json").exists());
+    assert!(!directory.path().join("peers.json").try_exists().unwrap());
     let explained = fs::read_to_string(directory.path().join("peers.info")).unwrap();
     assert!(explained.contains("\"non_voter\": false"));
     write_list(&directory, &list(&[1]));

@@ -1,9 +1,8 @@
 //! Elections: none without need, and how long one takes. Figures are printed, not asserted:
 //! `cargo test -p lictor-consensus --release -- --ignored --nocapture failover`.
 
-use std::time::Instant;
-
 use futures::future::join_all;
+use lictor_sys::clock::{Clock, SystemClock};
 
 use super::wires::{Wires, leader_of, start};
 use super::*;
@@ -32,6 +31,7 @@ async fn a_busy_cluster_elects_nobody() {
 
 /// From the moment a leader is cut off until the others accept a write, in the median.
 async fn failover(multiplier: u32, times: usize) -> Duration {
+    let clock = SystemClock::default();
     let mut took = Vec::new();
     let wires = Arc::new(Wires::default());
     let servers = start(&wires, |number| Options { raft_multiplier: multiplier, ..options(number) }).await;
@@ -42,7 +42,7 @@ async fn failover(multiplier: u32, times: usize) -> Duration {
         let others: Vec<&Server> =
             all.iter().copied().filter(|server| number_of(server) != number_of(leader)).collect();
         wires.cut(number_of(leader));
-        let cut = Instant::now();
+        let cut = clock.now();
         let accepted = async {
             loop {
                 for server in &others {
@@ -54,7 +54,7 @@ async fn failover(multiplier: u32, times: usize) -> Duration {
             }
         };
         tokio::time::timeout(DEADLINE, accepted).await.expect("a write that is accepted");
-        took.push(cut.elapsed());
+        took.push(clock.now().since(cut));
         wires.heal();
         let next = leader_of(&others).await;
         let expected = next.state();
