@@ -390,6 +390,12 @@ impl Consensus {
         self.book.hear(addresses);
     }
 
+    /// The last entry that is only in snapshots.
+    #[cfg(test)]
+    pub(crate) fn purged(&self) -> u64 {
+        self.metrics.borrow_watched().purged.map_or(0, |log_id| log_id.index)
+    }
+
     /// Answers a request of a peer's consensus.
     pub async fn handle(&self, request: &[u8]) -> Bytes {
         let (answer, heard_leader) = match codec::decode::<Envelope>(request) {
