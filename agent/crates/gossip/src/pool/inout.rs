@@ -19,7 +19,7 @@ pub enum Input {
         /// What it holds.
         data: Bytes,
     },
-    /// The moment of [`Pool::next_wake`] has come.
+    /// The moment of [`Pool::next_wake`](crate::Pool::next_wake) has come.
     Wake,
     /// Somebody asks something by stream; [`Output::Answer`] with the same ticket answers it.
     Asked {
