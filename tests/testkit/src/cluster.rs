@@ -176,7 +176,8 @@ impl Cluster {
         let wanted = self.servers[leader].http().applied_index();
         for server in self.servers.iter().filter(|server| server.is_running()) {
             eventually_within(PATIENCE, "all servers have applied the same", || {
-                let agent = server.http().json("/v1/agent/self");
+                let agent = server.http().request("GET", "/v1/agent/self", b"");
+                let agent = agent.map_err(|error| error.to_string())?.json();
                 // Without one while it reads its log.
                 let applied = agent["Stats"]["raft"]["applied_index"].as_str().unwrap_or("0");
                 let is_equal = applied.parse().is_ok_and(|applied: u64| applied >= wanted);

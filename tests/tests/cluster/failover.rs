@@ -137,6 +137,8 @@ fn a_rolling_restart_fails_no_stale_read() {
     for server in 0..cluster.servers.len() {
         assert_eq!(cluster.servers[server].stop(Signal::TERM), 1);
         cluster.servers[server].spawn();
+        // As an operator would: the next one only when this one is back.
+        cluster.wait_until_equal();
         cluster.wait_until_whole();
     }
     done.store(true, std::sync::atomic::Ordering::Relaxed);

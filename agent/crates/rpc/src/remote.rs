@@ -106,6 +106,7 @@ impl Remote {
         let encoded =
             message::encode(&Asked { request, forwarded: false }).map_err(|error| unwritable(&error))?;
         let mut deadline = None;
+        let mut lost = 0;
         loop {
             let server =
                 self.servers.first().ok_or_else(|| Error::new(Code::NoLeader, "No known Consul servers"))?;
@@ -114,30 +115,62 @@ impl Remote {
                 // A connection may take long to notice what the pool knows.
                 () = self.servers.gone(server) => Err(Lost::Unknown(format!("{server} has failed or left"))),
             };
-            let error = match asked {
-                Ok(Answer::Failed(error)) if error.code == Code::NoLeader => error,
-                Ok(Answer::Failed(error)) => return Err(error),
-                Ok(Answer::NotLeader) => Error::no_leader(),
-                Ok(answer) => return Ok(answer),
-                Err(Lost::NotDone(why)) => {
+            let error = match judge(asked, may_repeat) {
+                Verdict::Final(outcome) => return outcome,
+                Verdict::Later(error) => error,
+                Verdict::Elsewhere(error) => {
                     self.servers.failed(server);
-                    Error::new(Code::NoLeader, format!("rpc error getting client: {why}"))
-                }
-                Err(Lost::Unknown(why)) => {
-                    self.servers.failed(server);
-                    if !may_repeat {
-                        return Err(Error::new(Code::Timeout, format!("rpc error making call: {why}")));
-                    }
-                    Error::new(Code::NoLeader, format!("rpc error making call: {why}"))
+                    lost += 1;
+                    error
                 }
             };
             // From the first failure on: what is asked may have waited for long before.
             let deadline = *deadline.get_or_insert_with(|| Instant::now() + self.settings.hold_timeout);
-            let pause = PAUSE + random::jitter(self.settings.hold_timeout / JITTER_FRACTION);
+            let has_others = (1..self.servers.count()).contains(&lost);
+            let pause = if has_others {
+                Duration::ZERO
+            } else {
+                lost = 0;
+                PAUSE + random::jitter(self.settings.hold_timeout / JITTER_FRACTION)
+            };
             if Instant::now() + pause >= deadline {
                 return Err(error);
             }
             tokio::time::sleep(pause).await;
+        }
+    }
+}
+
+/// What is to become of a request.
+enum Verdict {
+    /// This is what it came to.
+    Final(Result<Answer>),
+    /// Ask the same again after a while.
+    Later(Error),
+    /// Ask somebody else.
+    Elsewhere(Error),
+}
+
+fn judge(asked: std::result::Result<Answer, Lost>, may_repeat: bool) -> Verdict {
+    match asked {
+        Ok(Answer::Failed(error)) if error.code == Code::NoLeader => Verdict::Later(error),
+        // It is stopping; what it was asked may or may not have been done.
+        Ok(Answer::Failed(error)) if error.code == Code::Unavailable && may_repeat => {
+            Verdict::Elsewhere(error)
+        }
+        Ok(Answer::Failed(error)) => Verdict::Final(Err(error)),
+        Ok(Answer::NotLeader) => Verdict::Later(Error::no_leader()),
+        Ok(answer) => Verdict::Final(Ok(answer)),
+        Err(Lost::NotDone(why)) => {
+            Verdict::Elsewhere(Error::new(Code::NoLeader, format!("rpc error getting client: {why}")))
+        }
+        Err(Lost::Unknown(why)) => {
+            let why = format!("rpc error making call: {why}");
+            if may_repeat {
+                Verdict::Elsewhere(Error::new(Code::NoLeader, why))
+            } else {
+                Verdict::Final(Err(Error::new(Code::Timeout, why)))
+            }
         }
     }
 }
@@ -160,8 +193,10 @@ pub async fn forward(
     let asked = Asked { request: request.clone(), forwarded: true };
     let encoded = message::encode(&asked).map_err(|error| unwritable(&error))?;
     match call(transport, leader, encoded, limit).await {
-        Ok(Answer::Failed(error)) if error.code != Code::NoLeader => Err(error),
-        Ok(Answer::Failed(_) | Answer::NotLeader) | Err(Lost::NotDone(_)) => Ok(None),
+        Ok(Answer::Failed(error)) if error.code == Code::NoLeader => Ok(None),
+        Ok(Answer::Failed(error)) if error.code == Code::Unavailable && may_repeat => Ok(None),
+        Ok(Answer::Failed(error)) => Err(error),
+        Ok(Answer::NotLeader) | Err(Lost::NotDone(_)) => Ok(None),
         Ok(answer) => Ok(Some(answer)),
         Err(Lost::Unknown(_)) if may_repeat => Ok(None),
         Err(Lost::Unknown(why)) => Err(Error::new(Code::Timeout, format!("rpc error making call: {why}"))),
