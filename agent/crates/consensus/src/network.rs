@@ -183,6 +183,7 @@ impl Peer {
         let answer = tokio::time::timeout(limit, self.transport.call(address, lane, request, limit))
             .await
             .unwrap_or(Err(CallError::TimedOut { peer: address, limit }));
+        self.book.note_contact(self.to, answer.as_ref().err());
         let answer = answer.map_err(|error| match error {
             CallError::Unreachable { .. } => RPCError::Unreachable(Unreachable::new(&error)),
             CallError::TimedOut { .. } => {

@@ -115,10 +115,15 @@ fn rank(level: Level) -> u8 {
 }
 
 /// Our own rooms log at the level, libraries only what is worth a warning, unless everything is
-/// asked for.
+/// asked for. openraft warns of a peer that is away several times a second; what of that concerns
+/// an operator, `lictor_consensus` says once.
 fn is_worth(metadata: &Metadata<'_>, level: u8) -> bool {
-    let own = metadata.target().starts_with("lictor");
-    let limit = if own || level == rank(Level::TRACE) { level } else { level.min(rank(Level::WARN)) };
+    let target = metadata.target();
+    let limit = match level {
+        _ if target.starts_with("lictor") || level == rank(Level::TRACE) => level,
+        _ if target.starts_with("openraft") => level.min(rank(Level::ERROR)),
+        _ => level.min(rank(Level::WARN)),
+    };
     rank(*metadata.level()) <= limit
 }
 

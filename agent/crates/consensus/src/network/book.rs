@@ -1,8 +1,10 @@
 //! Where servers are.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use lictor_rpc::CallError;
 
 use crate::types::PeerInfo;
 
@@ -20,6 +22,8 @@ struct Pages {
     configured: BTreeMap<u64, PeerInfo>,
     /// By node id.
     heard: BTreeMap<String, SocketAddr>,
+    /// Those that could not be reached the last time.
+    away: BTreeSet<u64>,
 }
 
 impl AddressBook {
@@ -33,12 +37,33 @@ impl AddressBook {
 
     /// Takes up the configuration and forgets all others.
     pub(crate) fn replace(&self, servers: BTreeMap<u64, PeerInfo>) {
-        self.pages().configured = servers;
+        let mut pages = self.pages();
+        pages.away.retain(|raft_id| servers.contains_key(raft_id));
+        pages.configured = servers;
     }
 
     /// Takes up where servers are now, by their node ids, and forgets what was heard before.
     pub(crate) fn hear(&self, addresses: BTreeMap<String, SocketAddr>) {
         self.pages().heard = addresses;
+    }
+
+    /// Notes whether a server could be reached, and tells the operator when that changes.
+    pub(crate) fn note_contact(&self, raft_id: u64, failure: Option<&CallError>) {
+        let name = {
+            let mut pages = self.pages();
+            let is_news = match failure {
+                Some(_) => pages.away.insert(raft_id),
+                None => pages.away.remove(&raft_id),
+            };
+            if !is_news {
+                return;
+            }
+            pages.configured.get(&raft_id).map_or_else(|| format!("{raft_id:x}"), |info| info.name.clone())
+        };
+        match failure {
+            Some(error) => tracing::warn!(server = %name, %error, "failed to contact"),
+            None => tracing::info!(server = %name, "in contact again"),
+        }
     }
 
     pub(crate) fn find(&self, raft_id: u64) -> Option<SocketAddr> {
