@@ -10,6 +10,8 @@ use crate::turn;
 
 /// How long anything here may take before it counts as broken; how fast it is, is printed.
 const LIMIT: Duration = Duration::from_secs(30);
+/// The same for the median: several times of what a quiet machine needs.
+const MEDIAN: Duration = Duration::from_secs(10);
 
 /// Kills the leader again and again; returns how long each time it took to the next accepted write.
 fn kill_leaders(cluster: &mut Cluster, load: &Load, kills: usize) -> Vec<Duration> {
@@ -37,6 +39,7 @@ fn kill_ten(multiplier: u32) {
     let outages = kill_leaders(&mut cluster, &load, 10);
     let leader = cluster.wait_for_leader();
     load.stop_and_check(cluster.servers[leader].http());
+    assert!(outages[5] < MEDIAN, "{outages:?}");
     eprintln!(
         "raft_multiplier {multiplier}: from kill to accepted write, median {:?}, all {outages:?}",
         outages[5]

@@ -40,6 +40,8 @@ pub(crate) enum Failure {
     Unreachable(String),
     /// It may have got it.
     Broken(String),
+    /// It has answered, with so many bytes that they cannot be sent.
+    Oversized(usize),
 }
 
 /// Carries calls to a peer over one connection at a time, until nobody has called for long.
@@ -106,7 +108,8 @@ async fn carry(stream: TcpStream, first: Call, calls: &mut mpsc::Receiver<Call>)
 async fn receive(reader: impl AsyncRead + Unpin, pending: &Shared) -> io::Error {
     let mut reader = BufReader::new(reader);
     loop {
-        let frame = match frame::read(&mut reader).await {
+        let has_come = || lock(pending).heard = Instant::now();
+        let frame = match frame::read(&mut reader, has_come).await {
             Ok(frame) => frame,
             Err(error) => return error,
         };
@@ -114,6 +117,7 @@ async fn receive(reader: impl AsyncRead + Unpin, pending: &Shared) -> io::Error 
         pending.heard = Instant::now();
         let outcome = match frame.kind {
             Kind::Answer => Ok(frame.content),
+            Kind::Oversized => Err(Failure::Oversized(size_in(&frame.content))),
             Kind::Refused => Err(Failure::Unreachable(String::from_utf8_lossy(&frame.content).into_owned())),
             _ => continue,
         };
@@ -122,6 +126,11 @@ async fn receive(reader: impl AsyncRead + Unpin, pending: &Shared) -> io::Error 
             let _ = answer.send(outcome);
         }
     }
+}
+
+fn size_in(content: &[u8]) -> usize {
+    let size = content.try_into().map_or(u64::MAX, u64::from_be_bytes);
+    usize::try_from(size).unwrap_or(usize::MAX)
 }
 
 /// Returns once the connection has been unused for long, or nobody can call any more.

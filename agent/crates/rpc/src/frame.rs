@@ -30,6 +30,8 @@ pub(crate) enum Kind {
     Answer,
     /// The request was not taken; the content says why.
     Refused,
+    /// The request was answered, but the answer is too large to be sent; the content is its size.
+    Oversized,
     /// The answer is not wanted any more.
     Cancel,
     /// Is anybody there?
@@ -40,7 +42,7 @@ pub(crate) enum Kind {
 
 impl Kind {
     fn from_byte(byte: u8) -> Option<Self> {
-        [Self::Request, Self::Answer, Self::Refused, Self::Cancel, Self::Ping, Self::Pong]
+        [Self::Request, Self::Answer, Self::Refused, Self::Oversized, Self::Cancel, Self::Ping, Self::Pong]
             .into_iter()
             .find(|kind| *kind as u8 == byte)
     }
@@ -69,8 +71,12 @@ fn garbage(what: impl Into<String>) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, what.into())
 }
 
-/// Reads one frame. Not to be dropped half way if the connection is to be used again.
-pub(crate) async fn read(from: &mut (impl AsyncRead + Unpin)) -> io::Result<Frame> {
+/// Reads one frame, and tells whenever something of it has come. Not to be dropped half way if the
+/// connection is to be used again.
+pub(crate) async fn read(
+    from: &mut (impl AsyncRead + Unpin),
+    mut has_come: impl FnMut(),
+) -> io::Result<Frame> {
     let length = from.read_u32().await? as usize;
     if !(HEAD..=MAX_MESSAGE + HEAD).contains(&length) {
         return Err(garbage(format!("a frame of {length} bytes")));
@@ -88,6 +94,7 @@ pub(crate) async fn read(from: &mut (impl AsyncRead + Unpin)) -> io::Result<Fram
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
         missing -= read;
+        has_come();
     }
     Ok(Frame { kind, call, content: content.freeze() })
 }

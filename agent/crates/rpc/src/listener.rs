@@ -11,7 +11,7 @@ use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, BufReader, BufWriter};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, mpsc};
-use tokio::task::{AbortHandle, JoinSet};
+use tokio::task::{AbortHandle, JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::frame::{self, Frame, Kind};
@@ -25,6 +25,9 @@ const GREETING_LIMIT: Duration = Duration::from_secs(5);
 const MAX_CALLS: usize = 16 * 1024;
 /// How large the requests of one connection may be together, in bytes, beside one.
 const MAX_BYTES: usize = 64 * 1024 * 1024;
+/// After how long a silence a peer is gone: those that wait for something ask whether anybody is
+/// there, and close what they do not use.
+const SILENCE: Duration = Duration::from_secs(180);
 /// How many answers may wait to be written.
 const ANSWERS: usize = 256;
 /// How long to wait after accepting failed, as for want of file descriptors.
@@ -112,8 +115,8 @@ impl Calls {
         let handle = self.running.spawn(async move {
             let answer = handler.handle(from, lane, request).await;
             let frame = if answer.len() > MAX_MESSAGE {
-                let why = format!("the answer of {} bytes is too large to be sent", answer.len());
-                Frame::new(Kind::Refused, call, why.into())
+                let size = (answer.len() as u64).to_be_bytes();
+                Frame::new(Kind::Oversized, call, Bytes::copy_from_slice(&size))
             } else {
                 Frame::new(Kind::Answer, call, answer)
             };
@@ -122,6 +125,18 @@ impl Calls {
             call
         });
         self.handles.insert(call, (handle, size));
+    }
+
+    /// Ends a call whose handler panicked. What it did is unknown, which an answer that says
+    /// nothing stands for.
+    async fn died(&mut self, error: &JoinError) -> io::Result<()> {
+        let found = self.handles.iter().find(|(_, (handle, _))| handle.id() == error.id());
+        let Some(call) = found.map(|(call, _)| *call) else {
+            return Ok(());
+        };
+        tracing::error!(%error, "a request of another agent was not answered");
+        self.end(call);
+        self.answers.send(Frame::bare(Kind::Answer, call)).await.map_err(io::Error::other)
     }
 
     /// Ends a call that has not ended yet.
@@ -139,7 +154,9 @@ async fn read(reader: impl AsyncRead + Unpin + Send + 'static, mut calls: Calls)
     let reading = async move {
         let mut reader = BufReader::new(reader);
         loop {
-            let frame = frame::read(&mut reader).await;
+            let silent = || Err(io::Error::new(io::ErrorKind::TimedOut, "the peer has gone silent"));
+            let frame = tokio::time::timeout(SILENCE, frame::read(&mut reader, || {})).await;
+            let frame = frame.unwrap_or_else(|_| silent());
             let is_last = frame.is_err();
             if frames.send(frame).await.is_err() || is_last {
                 return;
@@ -151,8 +168,9 @@ async fn read(reader: impl AsyncRead + Unpin + Send + 'static, mut calls: Calls)
             let frame = tokio::select! {
                 frame = incoming.recv() => frame.unwrap_or_else(|| Err(io::ErrorKind::UnexpectedEof.into()))?,
                 Some(ended) = calls.running.join_next() => {
-                    if let Ok(call) = ended {
-                        calls.end(call);
+                    match ended {
+                        Ok(call) => calls.end(call),
+                        Err(error) => calls.died(&error).await?,
                     }
                     continue;
                 }
@@ -168,7 +186,7 @@ async fn read(reader: impl AsyncRead + Unpin + Send + 'static, mut calls: Calls)
                 Kind::Ping => {
                     calls.answers.send(Frame::bare(Kind::Pong, 0)).await.map_err(io::Error::other)?;
                 }
-                Kind::Answer | Kind::Refused | Kind::Pong => {}
+                Kind::Answer | Kind::Refused | Kind::Oversized | Kind::Pong => {}
             }
         }
     };

@@ -57,10 +57,15 @@ impl Network {
     }
 
     async fn attempt(&self, peer: SocketAddr, lane: Lane, request: Bytes) -> Result<Bytes, Failure> {
-        let closed = || Failure::Unreachable("this agent is stopping".to_owned());
         let (answer, answered) = oneshot::channel();
-        self.lane(peer, lane).send(Call { request, answer }).await.map_err(|_| closed())?;
-        answered.await.unwrap_or_else(|_| Err(closed()))
+        let call = Call { request, answer };
+        // A lane may close for want of use in this very moment; the next one is new.
+        if let Err(mpsc::error::SendError(call)) = self.lane(peer, lane).send(call).await {
+            let stopping = |_| Failure::Unreachable("this agent is stopping".to_owned());
+            self.lane(peer, lane).send(call).await.map_err(stopping)?;
+        }
+        // It may have been sent before this agent was stopped.
+        answered.await.unwrap_or_else(|_| Err(Failure::Broken("this agent is stopping".to_owned())))
     }
 }
 
@@ -80,6 +85,7 @@ impl Transport for Network {
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err(Failure::Unreachable(reason))) => Err(CallError::Unreachable { peer, reason }),
             Ok(Err(Failure::Broken(reason))) => Err(CallError::Broken { peer, reason }),
+            Ok(Err(Failure::Oversized(size))) => Err(CallError::TooLarge { peer, size }),
             Err(_) => Err(CallError::TimedOut { peer, limit }),
         }
     }

@@ -45,6 +45,8 @@ enum Lost {
     NotDone(String),
     /// It may have carried the request out.
     Unknown(String),
+    /// Request or answer are too large to be sent; asking again does not help.
+    TooLarge(String),
 }
 
 impl Remote {
@@ -117,7 +119,11 @@ impl Remote {
             };
             let error = match judge(asked, may_repeat) {
                 Verdict::Final(outcome) => return outcome,
-                Verdict::Later(error) => error,
+                Verdict::Later(error) => {
+                    // It may be cut off from the others where this agent is not.
+                    self.servers.failed(server);
+                    error
+                }
                 Verdict::Elsewhere(error) => {
                     self.servers.failed(server);
                     lost += 1;
@@ -145,9 +151,9 @@ impl Remote {
 enum Verdict {
     /// This is what it came to.
     Final(Result<Answer>),
-    /// Ask the same again after a while.
+    /// Ask again after a while: there is no leader.
     Later(Error),
-    /// Ask somebody else.
+    /// Ask somebody else at once.
     Elsewhere(Error),
 }
 
@@ -161,6 +167,7 @@ fn judge(asked: std::result::Result<Answer, Lost>, may_repeat: bool) -> Verdict 
         Ok(Answer::Failed(error)) => Verdict::Final(Err(error)),
         Ok(Answer::NotLeader) => Verdict::Later(Error::no_leader()),
         Ok(answer) => Verdict::Final(Ok(answer)),
+        Err(Lost::TooLarge(why)) => Verdict::Final(Err(Error::new(Code::TooLarge, why))),
         Err(Lost::NotDone(why)) => {
             Verdict::Elsewhere(Error::new(Code::NoLeader, format!("rpc error getting client: {why}")))
         }
@@ -198,6 +205,7 @@ pub async fn forward(
         Ok(Answer::Failed(error)) => Err(error),
         Ok(Answer::NotLeader) | Err(Lost::NotDone(_)) => Ok(None),
         Ok(answer) => Ok(Some(answer)),
+        Err(Lost::TooLarge(why)) => Err(Error::new(Code::TooLarge, why)),
         Err(Lost::Unknown(_)) if may_repeat => Ok(None),
         Err(Lost::Unknown(why)) => Err(Error::new(Code::Timeout, format!("rpc error making call: {why}"))),
     }
@@ -211,7 +219,8 @@ async fn call(
 ) -> std::result::Result<Answer, Lost> {
     let answer =
         transport.call(server, Lane::Queries, request, limit).await.map_err(|error| match error {
-            CallError::Unreachable { .. } | CallError::TooLarge { .. } => Lost::NotDone(error.to_string()),
+            CallError::Unreachable { .. } => Lost::NotDone(error.to_string()),
+            CallError::TooLarge { .. } => Lost::TooLarge(error.to_string()),
             CallError::TimedOut { .. } | CallError::Broken { .. } => Lost::Unknown(error.to_string()),
         })?;
     message::decode(&answer).map_err(|error| Lost::Unknown(format!("the answer of {server}: {error}")))

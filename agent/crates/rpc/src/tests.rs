@@ -43,6 +43,10 @@ impl Handler for Echo {
         if request == "wait for ever" {
             std::future::pending::<()>().await;
         }
+        assert_ne!(request, "panic");
+        if request == "say too much" {
+            return Bytes::from(vec![0; MAX_MESSAGE + 1]);
+        }
         running.1 = true;
         if lane == Lane::Bulk { Bytes::from(vec![7; request.len()]) } else { request }
     }
@@ -126,6 +130,32 @@ async fn calls_under_way_when_a_peer_goes_are_unknown_and_later_ones_unreachable
         }
     };
     assert!(matches!(refused, CallError::Unreachable { .. }), "{refused:?}");
+}
+
+#[tokio::test]
+async fn an_answer_that_is_too_large_is_no_refusal() {
+    let world = World::new();
+    let answered = world.call(Lane::Queries, "say too much", LIMIT).await;
+    assert_eq!(answered, Err(CallError::TooLarge { peer: world.at, size: MAX_MESSAGE + 1 }));
+}
+
+#[tokio::test]
+async fn a_handler_that_panics_leaves_its_caller_without_an_answer_but_not_waiting() {
+    let world = World::new();
+    assert_eq!(world.call(Lane::Queries, "panic", LIMIT).await.unwrap(), "");
+    assert_eq!(world.call(Lane::Queries, "still there", LIMIT).await.unwrap(), "still there");
+}
+
+#[tokio::test]
+async fn a_call_under_way_when_this_agent_stops_may_have_happened() {
+    let world = World::new();
+    let (lost, ()) = tokio::join!(world.call(Lane::Queries, "wait for ever", LIMIT), async {
+        while world.echo.running.load(Ordering::SeqCst) == 0 {
+            tokio::task::yield_now().await;
+        }
+        world.stop.cancel();
+    });
+    assert!(matches!(lost, Err(CallError::Broken { .. })), "{lost:?}");
 }
 
 #[tokio::test]
