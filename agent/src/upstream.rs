@@ -1,6 +1,6 @@
 //! Where replicated state is: in this agent, if it is a server, or else with the servers.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -81,9 +81,11 @@ pub(crate) async fn follow_servers(
 ) {
     let mut changes = gossip.watch_members();
     let mut rebalance = tokio::time::interval(REBALANCE + random::jitter(REBALANCE / 2));
+    let alive = |member: &Member| {
+        member.server_address(datacenter.as_str()).filter(|_| member.status == MemberStatus::Alive)
+    };
     loop {
-        let servers: Vec<SocketAddr> =
-            changes.borrow_and_update().iter().filter_map(|member| server_of(member, &datacenter)).collect();
+        let servers: Vec<SocketAddr> = changes.borrow_and_update().iter().filter_map(alive).collect();
         if remote.servers().update(&servers) {
             reachable.notify_one();
         }
@@ -93,15 +95,4 @@ pub(crate) async fn follow_servers(
             _ = rebalance.tick() => remote.servers().shuffle(),
         }
     }
-}
-
-/// Where a member listens for other agents, if it is a server that is there.
-fn server_of(member: &Member, datacenter: &Datacenter) -> Option<SocketAddr> {
-    let tag = |name| member.tags.get(name).map(String::as_str);
-    let is_server = member.status == MemberStatus::Alive
-        && tag("role") == Some("consul")
-        && tag("dc") == Some(datacenter.as_str());
-    let address: IpAddr = member.addr.parse().ok()?;
-    let port = tag("port")?.parse().ok()?;
-    is_server.then(|| SocketAddr::new(address, port))
 }

@@ -1,6 +1,7 @@
 //! Requests to this very agent, and what it answers from its own knowledge.
 
 use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -243,6 +244,18 @@ pub struct Member {
     pub delegate_max: u8,
     /// The event protocol it speaks.
     pub delegate_cur: u8,
+}
+
+impl Member {
+    /// Where it listens for other agents, if it is a server of this datacenter.
+    #[must_use]
+    pub fn server_address(&self, datacenter: &str) -> Option<SocketAddr> {
+        let tag = |name| self.tags.get(name).map(String::as_str);
+        let is_server = tag("role") == Some("consul") && tag("dc") == Some(datacenter);
+        let address: IpAddr = self.addr.parse().ok()?;
+        let port = tag("port")?.parse().ok()?;
+        is_server.then(|| SocketAddr::new(address, port))
+    }
 }
 
 /// How a member is, numbered as the HTTP API does.

@@ -109,7 +109,11 @@ async fn receive(reader: impl AsyncRead + Unpin, pending: &Shared) -> io::Error 
     let mut reader = BufReader::new(reader);
     loop {
         let has_come = || lock(pending).heard = Instant::now();
-        let frame = match frame::read(&mut reader, has_come).await {
+        let reading = async {
+            let head = frame::read_head(&mut reader).await?;
+            frame::read_content(&mut reader, head, has_come).await
+        };
+        let frame = match reading.await {
             Ok(frame) => frame,
             Err(error) => return error,
         };

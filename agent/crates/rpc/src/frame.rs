@@ -71,20 +71,34 @@ fn garbage(what: impl Into<String>) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, what.into())
 }
 
-/// Reads one frame, and tells whenever something of it has come. Not to be dropped half way if the
-/// connection is to be used again.
-pub(crate) async fn read(
-    from: &mut (impl AsyncRead + Unpin),
-    mut has_come: impl FnMut(),
-) -> io::Result<Frame> {
+/// The beginning of a frame.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Head {
+    pub(crate) kind: Kind,
+    pub(crate) call: u64,
+    /// How long the content is, in bytes.
+    pub(crate) length: usize,
+}
+
+/// Reads the beginning of a frame. Not to be dropped half way if the connection is to be used
+/// again, and neither is [`read_content`], which comes next.
+pub(crate) async fn read_head(from: &mut (impl AsyncRead + Unpin)) -> io::Result<Head> {
     let length = from.read_u32().await? as usize;
     if !(HEAD..=MAX_MESSAGE + HEAD).contains(&length) {
         return Err(garbage(format!("a frame of {length} bytes")));
     }
     let kind = from.read_u8().await?;
     let kind = Kind::from_byte(kind).ok_or_else(|| garbage(format!("a frame of the unknown kind {kind}")))?;
-    let call = from.read_u64().await?;
-    let mut missing = length - HEAD;
+    Ok(Head { kind, call: from.read_u64().await?, length: length - HEAD })
+}
+
+/// Reads the rest of a frame, and tells whenever something of it has come.
+pub(crate) async fn read_content(
+    from: &mut (impl AsyncRead + Unpin),
+    head: Head,
+    mut has_come: impl FnMut(),
+) -> io::Result<Frame> {
+    let mut missing = head.length;
     // Room is made as the content comes: a length alone must not take memory.
     let mut content = BytesMut::new();
     while missing > 0 {
@@ -96,7 +110,7 @@ pub(crate) async fn read(
         missing -= read;
         has_come();
     }
-    Ok(Frame { kind, call, content: content.freeze() })
+    Ok(Frame { kind: head.kind, call: head.call, content: content.freeze() })
 }
 
 /// Writes one frame, whose content is at most [`MAX_MESSAGE`] bytes long.

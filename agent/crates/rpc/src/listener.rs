@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, BufReader, BufWriter};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::{AbortHandle, JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
@@ -23,8 +23,10 @@ const MAX_CONNECTIONS: usize = 16 * 1024;
 const GREETING_LIMIT: Duration = Duration::from_secs(5);
 /// How many calls of one connection may be answered at a time.
 const MAX_CALLS: usize = 16 * 1024;
-/// How large the requests of one connection may be together, in bytes, beside one.
-const MAX_BYTES: usize = 64 * 1024 * 1024;
+/// Requests larger than this are counted, in pieces of as many bytes.
+const PIECE: usize = 64 * 1024;
+/// How many pieces of requests a lane's connections may have in memory together.
+const MAX_PIECES: usize = 4096;
 /// After how long a silence a peer is gone: those that wait for something ask whether anybody is
 /// there, and close what they do not use.
 const SILENCE: Duration = Duration::from_secs(180);
@@ -43,6 +45,7 @@ pub trait Handler: Send + Sync + 'static {
 /// Answers peers until `stop` is cancelled.
 pub async fn serve(listener: TcpListener, handler: Arc<dyn Handler>, stop: CancellationToken) {
     let room = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let pieces = Pieces::default();
     let mut connections = JoinSet::new();
     loop {
         let accepted = tokio::select! {
@@ -56,9 +59,9 @@ pub async fn serve(listener: TcpListener, handler: Arc<dyn Handler>, stop: Cance
                     tracing::warn!(%from, "too many connections between agents, one is closed");
                     continue;
                 };
-                let handler = Arc::clone(&handler);
+                let (handler, pieces) = (Arc::clone(&handler), pieces.clone());
                 connections.spawn(async move {
-                    if let Err(error) = accept(stream, from, handler).await {
+                    if let Err(error) = accept(stream, from, handler, pieces).await {
                         tracing::debug!(%from, %error, "a connection from an agent ended");
                     }
                     drop(place);
@@ -73,7 +76,32 @@ pub async fn serve(listener: TcpListener, handler: Arc<dyn Handler>, stop: Cance
     connections.shutdown().await;
 }
 
-async fn accept(mut stream: TcpStream, from: SocketAddr, handler: Arc<dyn Handler>) -> io::Result<()> {
+/// Room for large requests, by lane: what one lane waits for may come over another.
+#[derive(Clone)]
+struct Pieces(Arc<[(Lane, Arc<Semaphore>)]>);
+
+impl Default for Pieces {
+    fn default() -> Self {
+        let room = |lane| (lane, Arc::new(Semaphore::new(MAX_PIECES)));
+        Self([Lane::Consensus, Lane::Queries, Lane::Bulk].map(room).into())
+    }
+}
+
+impl Pieces {
+    /// Waits until there is room for a request of this size; none is needed for small ones.
+    async fn take(&self, lane: Lane, size: usize) -> Option<OwnedSemaphorePermit> {
+        let pieces = u32::try_from(size / PIECE).unwrap_or(u32::MAX);
+        let (_, room) = self.0.iter().find(|(known, _)| *known == lane).filter(|_| pieces > 0)?;
+        Arc::clone(room).acquire_many_owned(pieces).await.ok()
+    }
+}
+
+async fn accept(
+    mut stream: TcpStream,
+    from: SocketAddr,
+    handler: Arc<dyn Handler>,
+    pieces: Pieces,
+) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let lane = tokio::time::timeout(GREETING_LIMIT, frame::welcome(&mut stream))
         .await
@@ -82,7 +110,7 @@ async fn accept(mut stream: TcpStream, from: SocketAddr, handler: Arc<dyn Handle
     let (answers, outgoing) = mpsc::channel(ANSWERS);
     // One task for both directions: neither waits for the other.
     tokio::select! {
-        ended = read(reader, Calls::new(from, lane, handler, answers)) => ended,
+        ended = read(reader, Calls::new(from, lane, handler, answers), pieces) => ended,
         ended = write(writer, outgoing) => ended,
     }
 }
@@ -94,26 +122,21 @@ struct Calls {
     handler: Arc<dyn Handler>,
     answers: mpsc::Sender<Frame>,
     running: JoinSet<u64>,
-    /// What each of them needs to be ended, and the size of its request.
-    handles: HashMap<u64, (AbortHandle, usize)>,
-    bytes: usize,
+    /// What each of them needs to be ended.
+    handles: HashMap<u64, AbortHandle>,
 }
 
 impl Calls {
     fn new(from: SocketAddr, lane: Lane, handler: Arc<dyn Handler>, answers: mpsc::Sender<Frame>) -> Self {
-        Self { from, lane, handler, answers, running: JoinSet::new(), handles: HashMap::new(), bytes: 0 }
+        Self { from, lane, handler, answers, running: JoinSet::new(), handles: HashMap::new() }
     }
 
-    fn is_full(&self, more: usize) -> bool {
-        self.running.len() >= MAX_CALLS || (self.bytes > 0 && self.bytes + more > MAX_BYTES)
-    }
-
-    fn start(&mut self, call: u64, request: Bytes) {
+    fn start(&mut self, call: u64, Incoming { content: request, room }: Incoming) {
         let (handler, answers) = (Arc::clone(&self.handler), self.answers.clone());
-        let (from, lane, size) = (self.from, self.lane, request.len());
-        self.bytes += size;
+        let (from, lane) = (self.from, self.lane);
         let handle = self.running.spawn(async move {
             let answer = handler.handle(from, lane, request).await;
+            drop(room);
             let frame = if answer.len() > MAX_MESSAGE {
                 let size = (answer.len() as u64).to_be_bytes();
                 Frame::new(Kind::Oversized, call, Bytes::copy_from_slice(&size))
@@ -124,13 +147,13 @@ impl Calls {
             let _ = answers.send(frame).await;
             call
         });
-        self.handles.insert(call, (handle, size));
+        self.handles.insert(call, handle);
     }
 
     /// Ends a call whose handler panicked. What it did is unknown, which an answer that says
     /// nothing stands for.
     async fn died(&mut self, error: &JoinError) -> io::Result<()> {
-        let found = self.handles.iter().find(|(_, (handle, _))| handle.id() == error.id());
+        let found = self.handles.iter().find(|(_, handle)| handle.id() == error.id());
         let Some(call) = found.map(|(call, _)| *call) else {
             return Ok(());
         };
@@ -141,22 +164,30 @@ impl Calls {
 
     /// Ends a call that has not ended yet.
     fn end(&mut self, call: u64) {
-        if let Some((handle, size)) = self.handles.remove(&call) {
+        if let Some(handle) = self.handles.remove(&call) {
             handle.abort();
-            self.bytes -= size;
         }
     }
 }
 
-async fn read(reader: impl AsyncRead + Unpin + Send + 'static, mut calls: Calls) -> io::Result<()> {
+/// A frame that has come, with the room that its content takes.
+struct Incoming {
+    content: Bytes,
+    room: Option<OwnedSemaphorePermit>,
+}
+
+async fn read(
+    reader: impl AsyncRead + Unpin + Send + 'static,
+    mut calls: Calls,
+    pieces: Pieces,
+) -> io::Result<()> {
+    let lane = calls.lane;
     // Reading a frame must not be dropped half way, which `select!` would do.
     let (frames, mut incoming) = mpsc::channel(1);
     let reading = async move {
         let mut reader = BufReader::new(reader);
         loop {
-            let silent = || Err(io::Error::new(io::ErrorKind::TimedOut, "the peer has gone silent"));
-            let frame = tokio::time::timeout(SILENCE, frame::read(&mut reader, || {})).await;
-            let frame = frame.unwrap_or_else(|_| silent());
+            let frame = next_frame(&mut reader, lane, &pieces).await;
             let is_last = frame.is_err();
             if frames.send(frame).await.is_err() || is_last {
                 return;
@@ -175,14 +206,15 @@ async fn read(reader: impl AsyncRead + Unpin + Send + 'static, mut calls: Calls)
                     continue;
                 }
             };
-            match frame.kind {
-                Kind::Request if calls.is_full(frame.content.len()) => {
+            let (kind, call, content) = frame;
+            match kind {
+                Kind::Request if calls.running.len() >= MAX_CALLS => {
                     let why = Bytes::from_static(b"too many requests of this agent are being answered");
-                    let refusal = Frame::new(Kind::Refused, frame.call, why);
+                    let refusal = Frame::new(Kind::Refused, call, why);
                     calls.answers.send(refusal).await.map_err(io::Error::other)?;
                 }
-                Kind::Request => calls.start(frame.call, frame.content),
-                Kind::Cancel => calls.end(frame.call),
+                Kind::Request => calls.start(call, content),
+                Kind::Cancel => calls.end(call),
                 Kind::Ping => {
                     calls.answers.send(Frame::bare(Kind::Pong, 0)).await.map_err(io::Error::other)?;
                 }
@@ -194,6 +226,19 @@ async fn read(reader: impl AsyncRead + Unpin + Send + 'static, mut calls: Calls)
         ended = handling => ended,
         () = reading => Ok(()),
     }
+}
+
+async fn next_frame(
+    reader: &mut (impl AsyncRead + Unpin),
+    lane: Lane,
+    pieces: &Pieces,
+) -> io::Result<(Kind, u64, Incoming)> {
+    let silent = |_| io::Error::new(io::ErrorKind::TimedOut, "the peer has gone silent");
+    let head = tokio::time::timeout(SILENCE, frame::read_head(reader)).await.map_err(silent)??;
+    let room = pieces.take(lane, head.length).await;
+    let reading = frame::read_content(reader, head, || {});
+    let frame = tokio::time::timeout(SILENCE, reading).await.map_err(silent)??;
+    Ok((frame.kind, frame.call, Incoming { content: frame.content, room }))
 }
 
 async fn write(writer: impl AsyncWrite + Unpin, mut outgoing: mpsc::Receiver<Frame>) -> io::Result<()> {

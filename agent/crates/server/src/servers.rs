@@ -1,6 +1,6 @@
 //! The servers among the members of the gossip pool, as their tags tell.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 
 use lictor_consensus::PeerInfo;
 use lictor_model::local::{Member, MemberStatus};
@@ -30,14 +30,11 @@ impl ServerMember {
     /// What a member says of itself, if it is a server of this datacenter and makes sense.
     pub(crate) fn of(member: &Member, datacenter: &str) -> Option<Self> {
         let tag = |name: &str| member.tags.get(name).map(String::as_str).unwrap_or_default();
-        if tag("role") != "consul" || tag("dc") != datacenter {
-            return None;
-        }
-        let ip: IpAddr = member.addr.parse().ok()?;
+        let address = member.server_address(datacenter)?;
         Some(Self {
             name: member.name.clone(),
             id: tag("id").to_owned(),
-            address: SocketAddr::new(ip, tag("port").parse().ok()?),
+            address,
             status: member.status,
             expect: tag("expect").parse().unwrap_or(0),
             forms_alone: tag("bootstrap") == "1",
