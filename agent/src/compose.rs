@@ -19,12 +19,10 @@ use lictor_model::seam::Backend;
 use lictor_model::{Error, Result};
 use lictor_rpc::{Network, Remote, RemoteSettings};
 use lictor_sandbox::Sandbox;
-use lictor_server::{Observer, bootstrap, duties, membership, sessions};
 use lictor_sys::clock::{Clock, SystemClock};
 use lictor_sys::file;
 use lictor_telemetry::log::{self, Log};
 use lictor_telemetry::metrics::Registry;
-use lictor_telemetry::metrics::inventory::RAFT_LEADER;
 use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -35,12 +33,13 @@ use crate::backend::{AgentBackend, Order};
 use crate::cache::Cache;
 use crate::edges::{Listeners, Live, Shared};
 use crate::figures::Figures;
-use crate::measure::{self, Duties, Members};
+use crate::measure::{self, Members};
 use crate::notify::Phase;
 use crate::pools::Pools;
 use crate::reaper::Reaper;
 use crate::registrar::{Registrar, Settings};
 use crate::reporter::ToLocal;
+use crate::serving::Serving;
 use crate::signals::{Signals, Told};
 use crate::sync::Syncer;
 use crate::timed::TimedRunner;
@@ -196,34 +195,18 @@ impl Agent {
         let edges = listeners.serve(&config, identity.name.as_str(), &shared, &stop_edges, &mut tasks)?;
         let mut consensus = None;
         if let (Upstream::Own(own), Some(rpc)) = (&backend.upstream, rpc) {
-            let transport = Arc::clone(&network) as _;
-            let (opened, server) =
-                parts::open_server(&config, &identity, server_address, &pools, transport, &stop).await?;
-            tasks.spawn(lictor_rpc::serve(rpc, Arc::clone(&server) as _, stop.clone()));
-            if config.bootstrap_expect > 1 && !config.read_replica {
-                tasks.spawn(bootstrap::run(
-                    Arc::clone(&opened),
-                    Arc::clone(&gossip),
-                    config.datacenter.clone(),
-                    usize::try_from(config.bootstrap_expect).unwrap_or(usize::MAX),
-                    stop.clone(),
-                ));
-            }
-            let observer: Arc<dyn Observer> = Arc::new(Duties::new(&metrics));
-            tasks.spawn(duties::run(
-                Arc::clone(&server),
-                Arc::clone(&clock),
-                Arc::clone(&observer),
-                stop.clone(),
-            ));
-            tasks.spawn(membership::run(Arc::clone(&server), Arc::clone(&observer), stop.clone()));
-            tasks.spawn(sessions::run(Arc::clone(&server), observer, stop.clone()));
-            tasks.spawn(parts::log_leadership(
-                Arc::clone(&opened),
-                metrics.series(&RAFT_LEADER, vec![]),
-                Arc::clone(&reachable),
-                stop.clone(),
-            ));
+            let serving = Serving {
+                config: &config,
+                identity: &identity,
+                address: server_address,
+                pools: &pools,
+                transport: Arc::clone(&network) as _,
+                clock: Arc::clone(&clock),
+                metrics: &metrics,
+                reachable: Arc::clone(&reachable),
+                stop: &stop,
+            };
+            let (opened, server) = serving.start(rpc, &mut tasks).await?;
             // This is the only place that sets it.
             let _ = own.set(server);
             consensus = Some(opened);

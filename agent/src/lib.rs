@@ -28,6 +28,7 @@ mod reaper;
 mod registrar;
 mod reload;
 mod reporter;
+mod serving;
 mod signals;
 mod sync;
 mod timed;
