@@ -1,6 +1,7 @@
 //! The agent as its edges see it.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -58,6 +59,8 @@ pub(crate) struct AgentBackend {
     pub(crate) figures: Figures,
     /// Where replicated state is.
     pub(crate) upstream: Upstream,
+    /// Where state is kept, if it is.
+    pub(crate) data_dir: Option<PathBuf>,
     pub(crate) orders: mpsc::Sender<Order>,
     pub(crate) log: Log,
     /// Ends the streams.
@@ -232,8 +235,10 @@ impl Backend for AgentBackend {
                 Ok(LocalAnswer::Health(self.local.read(|state| state.health(&selector))))
             }
             LocalRequest::Host => {
-                let host = tokio::task::spawn_blocking(host::look).await.map_err(|_| Error::stopping())?;
-                Ok(LocalAnswer::Document(describe::host(&host, self.clock.unix_millis())))
+                let place = self.data_dir.clone().unwrap_or_else(|| PathBuf::from("/"));
+                let looking = tokio::task::spawn_blocking(move || (host::look(), host::disk(&place)));
+                let (host, disk) = looking.await.map_err(|_| Error::stopping())?;
+                Ok(LocalAnswer::Document(describe::host(&host, &disk, self.clock.unix_millis())))
             }
             LocalRequest::Join { address, wan } => self.join(&address, wan).await,
             LocalRequest::ForceLeave { name, prune, wan } => self.force_leave(&name, prune, wan).await,

@@ -171,6 +171,7 @@ impl Agent {
             clock: Arc::clone(&clock),
             figures: Figures::new(&config, Arc::clone(&metrics)),
             upstream,
+            data_dir: config.data_dir.clone(),
             orders,
             log: log.clone(),
             stop: stop_edges.clone(),

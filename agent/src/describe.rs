@@ -7,7 +7,7 @@ use lictor_local::Local;
 use lictor_model::local::{Member, MemberStatus};
 use lictor_model::{CheckId, version};
 use lictor_server::Server;
-use lictor_sys::host::Host;
+use lictor_sys::host::{Disk, Host};
 use serde_json::{Value, json};
 
 /// What `/v1/agent/self` shows.
@@ -107,17 +107,16 @@ fn pool(pool: &Gossip) -> Value {
 }
 
 /// What `/v1/agent/host` shows.
-pub(crate) fn host(host: &Host, unix_millis: u64) -> Value {
+pub(crate) fn host(host: &Host, disk: &std::io::Result<Disk>, unix_millis: u64) -> Value {
     let memory = host.memory;
     let used = memory.total.saturating_sub(memory.available);
-    let percent = if memory.total == 0 { 0.0 } else { used as f64 * 100.0 / memory.total as f64 };
     let processors = host.processors.iter().enumerate();
     json!({
         "Memory": {
             "total": memory.total,
             "available": memory.available,
             "used": used,
-            "usedPercent": percent,
+            "usedPercent": percent(used, memory.total),
             "free": memory.free,
         },
         "CPU": processors.map(|(cpu, model)| json!({"cpu": cpu, "modelName": model})).collect::<Vec<_>>(),
@@ -129,10 +128,30 @@ pub(crate) fn host(host: &Host, unix_millis: u64) -> Value {
             "kernelVersion": host.kernel,
             "kernelArch": std::env::consts::ARCH,
         },
-        "Disk": null,
+        "Disk": disk.as_ref().ok().map(described),
         "CollectionTime": unix_millis.saturating_mul(1_000_000),
-        "Errors": ["this build does not look at the disk"],
+        "Errors": disk.as_ref().err().map(|error| [format!("the data folder's disk: {error}")]),
     })
+}
+
+fn described(disk: &Disk) -> Value {
+    let files = disk.inodes.saturating_sub(disk.inodes_free);
+    json!({
+        "path": disk.path,
+        "fstype": disk.kind,
+        "total": disk.total,
+        "free": disk.free,
+        "used": disk.used,
+        "usedPercent": percent(disk.used, disk.used + disk.free),
+        "inodesTotal": disk.inodes,
+        "inodesUsed": files,
+        "inodesFree": disk.inodes_free,
+        "inodesUsedPercent": percent(files, disk.inodes),
+    })
+}
+
+fn percent(part: u64, whole: u64) -> f64 {
+    if whole == 0 { 0.0 } else { part as f64 * 100.0 / whole as f64 }
 }
 
 pub(crate) fn is_server(member: &Member) -> bool {

@@ -1,6 +1,7 @@
 //! What the agent runs on, as Linux tells it in `/proc`. What cannot be read is left blank.
 
-use std::fs;
+use std::path::{Path, PathBuf};
+use std::{fs, io};
 
 /// The machine.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -41,6 +42,57 @@ pub fn look() -> Host {
         processors: processors(&read("/proc/cpuinfo")),
         memory: memory(&read("/proc/meminfo")),
     }
+}
+
+/// A file system; sizes are in bytes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Disk {
+    /// A place on it.
+    pub path: PathBuf,
+    /// Its type, such as `ext4`; empty if unknown.
+    pub kind: String,
+    /// All there is.
+    pub total: u64,
+    /// What programs could still get.
+    pub free: u64,
+    /// What is in use.
+    pub used: u64,
+    /// How many files there can be.
+    pub inodes: u64,
+    /// How many more there can be.
+    pub inodes_free: u64,
+}
+
+/// Looks at the file system that a path is on.
+///
+/// # Errors
+/// Those of the operating system.
+pub fn disk(path: &Path) -> io::Result<Disk> {
+    let found = rustix::fs::statvfs(path)?;
+    let mounts = fs::read_to_string("/proc/self/mounts").unwrap_or_default();
+    Ok(Disk {
+        path: path.to_owned(),
+        kind: kind_of(&mounts, &path.canonicalize()?),
+        total: found.f_blocks * found.f_frsize,
+        free: found.f_bavail * found.f_frsize,
+        used: found.f_blocks.saturating_sub(found.f_bfree) * found.f_frsize,
+        inodes: found.f_files,
+        inodes_free: found.f_ffree,
+    })
+}
+
+/// The type of the file system whose mount point is the longest that a path is below; of two at the
+/// same point the later one is in front.
+fn kind_of(mounts: &str, path: &Path) -> String {
+    let points = mounts.lines().filter_map(|line| {
+        let mut words = line.split(' ').skip(1);
+        Some((Path::new(words.next()?), words.next()?))
+    });
+    let above = points.filter(|(point, _)| path.starts_with(point));
+    above
+        .max_by_key(|(point, _)| point.components().count())
+        .map(|(_, kind)| kind.to_owned())
+        .unwrap_or_default()
 }
 
 /// What this process takes.
@@ -90,6 +142,17 @@ fn memory(meminfo: &str) -> Memory {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_file_system_is_the_one_mounted_nearest_above() {
+        let mounts = "/dev/a / ext4 rw 0 0\ntmpfs /tmp tmpfs rw 0 0\n/dev/b /tmp/deep xfs rw 0 0\n";
+        for (path, kind) in [("/", "ext4"), ("/tmpx", "ext4"), ("/tmp/a", "tmpfs"), ("/tmp/deep/b/c", "xfs")]
+        {
+            assert_eq!(kind_of(mounts, Path::new(path)), kind, "{path}");
+        }
+        let disk = disk(Path::new("/")).unwrap();
+        assert!(disk.total >= disk.used && disk.total >= disk.free && disk.total > 0, "{disk:?}");
+    }
 
     #[test]
     fn figures_are_read_and_gaps_are_blank() {
