@@ -26,7 +26,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::codec;
 use crate::formation::{Question, Reply};
-use crate::log::pulse::Pulse;
+use crate::mark::Mark;
 use crate::network::book::AddressBook;
 use crate::types::{PeerInfo, Snapshot, SnapshotMeta, TypeConfig, Vote};
 
@@ -106,7 +106,8 @@ pub(crate) struct Peers {
 /// what it cannot write. So it falls silent, and the others elect one that is well.
 #[derive(Clone)]
 pub(crate) struct Disk {
-    pulse: Pulse,
+    /// Since when it has been busy with one write.
+    writing: Arc<Mark>,
     /// How long a write may take.
     patience: Duration,
     /// Whether an operator was told that it hangs.
@@ -114,12 +115,12 @@ pub(crate) struct Disk {
 }
 
 impl Disk {
-    pub(crate) fn new(pulse: Pulse, patience: Duration) -> Self {
-        Self { pulse, patience, is_told: Arc::default() }
+    pub(crate) fn new(writing: Arc<Mark>, patience: Duration) -> Self {
+        Self { writing, patience, is_told: Arc::default() }
     }
 
     fn hangs(&self) -> bool {
-        let hangs = self.pulse.busy_for() > self.patience;
+        let hangs = self.writing.elapsed().is_some_and(|elapsed| elapsed > self.patience);
         if self.is_told.swap(hangs, Ordering::Relaxed) != hangs {
             if hangs {
                 tracing::error!(
@@ -242,8 +243,8 @@ impl RaftNetworkV2<TypeConfig> for Peer {
         rpc: AppendEntriesRequest<TypeConfig>,
         option: RPCOption,
     ) -> Result<AppendEntriesResponse<TypeConfig>, RPCError<TypeConfig>> {
-        // openraft allows one heartbeat. That suits heartbeats, which have a connection of their own;
-        // entries have to be on the peer's disk before it answers.
+        // openraft allows one heartbeat. That suits heartbeats, which are answered at once; entries
+        // have to be on the peer's disk before it answers.
         let patience = if rpc.entries.is_empty() { 1 } else { ENTRIES_PATIENCE };
         let limit = option.hard_ttl().saturating_mul(patience);
         match self.call(Lane::Consensus, RPCTypes::AppendEntries, Message::Append(rpc), limit).await? {
