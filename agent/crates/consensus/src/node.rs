@@ -361,13 +361,16 @@ impl Consensus {
             || metrics.last_quorum_acked.is_some_and(|acked| acked.elapsed() < self.lease * 9 / 10)
     }
 
-    /// How long ago this server heard from a leader: no time at all if it leads, `None` if never.
+    /// How long ago this server heard from a leader, or `None` if never. A leader hears itself for as
+    /// long as it has its lease; after that it counts from what a majority answered last.
     #[must_use]
     pub fn last_contact(&self) -> Option<Duration> {
-        if self.is_leader() {
+        if self.lease_is_valid() {
             return Some(Duration::ZERO);
         }
-        self.heard.elapsed()
+        let metrics = self.metrics.borrow_watched();
+        let acked = metrics.last_quorum_acked.filter(|_| metrics.state.is_leader());
+        acked.map(|acked| acked.elapsed()).or_else(|| self.heard.elapsed())
     }
 
     /// The servers that Raft counts.

@@ -119,8 +119,8 @@ struct Past {
 /// Servers vote for whoever has the greater last entry, by term, then by leader, then by index, and
 /// what the entry of a recovery says there must not change who that is: the survivors' entries keep
 /// the order of what they follow on. So it has the next term, and in place of a leader what the
-/// order goes by within a term. Survivors with the same log differ in the last bits; whatever one of
-/// them has agreed on is then its own, and never taken for another's.
+/// order goes by within a term. Survivors with the same log differ in the last bits, so that their
+/// entries are not taken for one and the same.
 fn leader_after(last: LogId, own: u64) -> CommittedLeader {
     const INDEX_BITS: u32 = 38;
     const OWN_BITS: u32 = 16;
