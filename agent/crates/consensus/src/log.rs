@@ -120,6 +120,11 @@ impl LogStore {
         Ok(())
     }
 
+    /// The vote that is on the disk.
+    pub(crate) fn vote(&self) -> Option<Vote> {
+        self.shared.tail().vote
+    }
+
     /// The last entry that is no longer there.
     pub(crate) fn purged(&self) -> Option<LogId> {
         self.shared.tail().purged
@@ -197,7 +202,7 @@ impl RaftLogReader<TypeConfig> for LogStore {
     }
 
     async fn read_vote(&mut self) -> io::Result<Option<Vote>> {
-        Ok(self.shared.tail().vote)
+        Ok(self.vote())
     }
 }
 

@@ -5,6 +5,7 @@
 //! bulk lane; everything else is small and goes over the consensus lane.
 
 pub(crate) mod book;
+mod promise;
 mod receive;
 
 use std::future::Future;
@@ -30,6 +31,7 @@ use crate::mark::Mark;
 use crate::network::book::AddressBook;
 use crate::types::{PeerInfo, Snapshot, SnapshotMeta, TypeConfig, Vote};
 
+pub(crate) use promise::Promise;
 pub(crate) use receive::Receiver;
 
 /// How much of a snapshot goes into one request.
@@ -40,6 +42,9 @@ const ENTRIES_PATIENCE: u32 = 10;
 const CHUNK_LIMIT: Duration = Duration::from_secs(10);
 /// How long the last chunk may take, after which the snapshot is installed.
 pub(crate) const INSTALL_LIMIT: Duration = Duration::from_secs(300);
+
+/// Why a server takes no part in an election.
+const KEEPS_PROMISE: &str = "this server has just started, and the leader it had may still have its lease";
 
 /// What one server asks another.
 #[derive(Serialize, Deserialize)]
@@ -98,6 +103,7 @@ pub(crate) struct Peers {
     pub(crate) transport: Arc<dyn Transport>,
     pub(crate) book: AddressBook,
     pub(crate) disk: Disk,
+    pub(crate) promise: Promise,
 }
 
 /// The disk, as far as a leader has to care.
@@ -146,6 +152,7 @@ impl RaftNetworkFactory<TypeConfig> for Peers {
             first: node.address,
             book: self.book.clone(),
             disk: self.disk.clone(),
+            promise: self.promise.clone(),
             transport: Arc::clone(&self.transport),
         }
     }
@@ -159,6 +166,7 @@ pub(crate) struct Peer {
     first: SocketAddr,
     book: AddressBook,
     disk: Disk,
+    promise: Promise,
     transport: Arc<dyn Transport>,
 }
 
@@ -269,6 +277,10 @@ impl RaftNetworkV2<TypeConfig> for Peer {
         rpc: VoteRequest<TypeConfig>,
         option: RPCOption,
     ) -> Result<VoteResponse<TypeConfig>, RPCError<TypeConfig>> {
+        // Without this there is no election but one that a leader asks for.
+        if self.promise.holds() {
+            return Err(RPCError::Unreachable(Unreachable::from_string(KEEPS_PROMISE)));
+        }
         match self.call(Lane::Consensus, RPCTypes::Vote, Message::PreVote(rpc), option.hard_ttl()).await? {
             Answer::Vote(response) => Ok(response),
             _ => Err(self.unexpected()),

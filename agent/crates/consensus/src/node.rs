@@ -29,7 +29,7 @@ use crate::log::{Failure, LogStore, WriterThread};
 use crate::machine::Machine;
 use crate::mark::Mark;
 use crate::network::book::AddressBook;
-use crate::network::{self, Answer, Disk, Envelope, Message, Peers, Receiver};
+use crate::network::{self, Answer, Disk, Envelope, Message, Peers, Promise, Receiver};
 use crate::opened::{Opened, open_storage};
 use crate::options::{Options, Storage};
 use crate::status::{self, Leadership, Status};
@@ -127,8 +127,14 @@ impl Consensus {
             options.raft_config().validate().map_err(|error| OpenError::Settings(error.to_string()))?;
         let book = AddressBook::default();
         let disk_health = Disk::new(log.writing(), options.lease().max(DISK_PATIENCE));
-        let peers =
-            Peers { from: id, transport: Arc::clone(&transport), book: book.clone(), disk: disk_health };
+        let promise = Promise::new(id, log.vote(), options.lease());
+        let peers = Peers {
+            from: id,
+            transport: Arc::clone(&transport),
+            book: book.clone(),
+            disk: disk_health,
+            promise: promise.clone(),
+        };
         let raft = Raft::new(id, Arc::new(config), peers, log, machine)
             .await
             .map_err(|error| OpenError::Raft(error.to_string()))?;
@@ -141,7 +147,7 @@ impl Consensus {
             metrics,
             leadership,
             disk,
-            receiver: Receiver::new(id, raft.clone()),
+            receiver: Receiver::new(id, raft.clone(), promise),
             raft,
             lease: options.lease(),
             heartbeat: options.heartbeat(),
