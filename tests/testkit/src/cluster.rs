@@ -136,8 +136,8 @@ impl Cluster {
         })
     }
 
-    /// Waits until there is a leader, every running server has a vote, and every running node is in
-    /// the catalog and healthy.
+    /// Waits until there is a leader that every running server knows, every running server has a
+    /// vote, and every running node is in the catalog and healthy.
     ///
     /// # Panics
     /// If it does not come to that.
@@ -147,11 +147,15 @@ impl Cluster {
         let http = self.servers[leader].http();
         let nodes = self.running().count();
         let votes = self.servers.iter().filter(|server| server.is_running()).count();
-        eventually_within(PATIENCE, "every node is healthy and every server has a vote", || {
+        eventually_within(PATIENCE, "every node is healthy and every server follows", || {
             let healthy = http.get("/v1/health/state/passing");
             let raft = http.get("/v1/operator/raft/configuration");
             if healthy.status != 200 || raft.status != 200 {
                 return Err(format!("{} {}", healthy.text(), raft.text()));
+            }
+            let mut servers = self.servers.iter().filter(|server| server.is_running());
+            if let Some(lost) = servers.find(|server| leader_at(server.http()).is_none()) {
+                return Err(format!("{} knows no leader", lost.address()));
             }
             let healthy = healthy.json();
             let found = healthy

@@ -31,10 +31,16 @@ fn a_leader_cut_off_with_the_minority_acknowledges_nothing() {
     for read in ["/v1/kv/side?consistent", "/v1/kv/side"] {
         assert_eq!(minority.get(read).status, 500, "{read}");
     }
-    // What it knew before is still to be had by those who ask for no more.
-    assert!(matches!(minority.get("/v1/kv/side?stale").status, 200 | 404));
+    // What it knew before is still to be had by those who ask for no more, and they can tell.
+    let stale = minority.get("/v1/kv/side?stale");
+    assert!(matches!(stale.status, 200 | 404));
+    assert_eq!(stale.header("x-consul-knownleader"), Some("false"));
+    assert_eq!(minority.get("/v1/kv/side?stale&max_stale=1s").status, 500);
+    assert_eq!(minority.json("/v1/status/leader"), "");
     cluster.network.heal();
+    let healed = Instant::now();
     cluster.wait_until_whole();
+    eprintln!("the cluster was whole {:?} after it was healed", healed.elapsed());
     assert_eq!(cluster.servers[old].http().kv("side").as_deref(), Some("majority"));
 }
 

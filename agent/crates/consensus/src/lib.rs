@@ -31,6 +31,7 @@ mod follow;
 mod formation;
 mod log;
 mod machine;
+mod mark;
 mod membership;
 mod network;
 mod node;

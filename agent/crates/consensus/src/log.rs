@@ -12,7 +12,6 @@
 //! can be replaced by the one before and the log.
 
 pub(crate) mod disk;
-pub(crate) mod pulse;
 mod tail;
 mod writer;
 
@@ -29,9 +28,9 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::formation::Nomination;
 use crate::log::disk::Disk;
-use crate::log::pulse::Pulse;
 use crate::log::tail::{Found, Tail};
 use crate::log::writer::{Job, Writer};
+use crate::mark::Mark;
 use crate::snapshot::SnapshotHome;
 use crate::types::{Entry, LogId, TypeConfig, Vote};
 
@@ -56,7 +55,8 @@ pub(crate) struct Shared {
     disk: Disk,
     tail: Mutex<Tail>,
     failure: watch::Sender<Option<Arc<str>>>,
-    pulse: Pulse,
+    /// When the write began that the disk is busy with, if there is one.
+    writing: Arc<Mark>,
 }
 
 impl Shared {
@@ -86,7 +86,7 @@ impl LogStore {
     ) -> io::Result<(Self, WriterThread)> {
         let (failure, _) = watch::channel(None);
         let shared =
-            Arc::new(Shared { disk, tail: Mutex::new(Tail::new(found)), failure, pulse: Pulse::new() });
+            Arc::new(Shared { disk, tail: Mutex::new(Tail::new(found)), failure, writing: Arc::default() });
         let (queue, jobs) = mpsc::channel(QUEUE);
         let writer = Writer::new(Arc::clone(&shared), jobs);
         let thread = std::thread::Builder::new().name("raft-log".to_owned()).spawn(|| writer.run())?;
@@ -103,9 +103,9 @@ impl LogStore {
         self.shared.failure.subscribe()
     }
 
-    /// Tells whether the disk hangs.
-    pub(crate) fn pulse(&self) -> Pulse {
-        self.shared.pulse.clone()
+    /// Tells for how long the disk has been busy with one write.
+    pub(crate) fn writing(&self) -> Arc<Mark> {
+        Arc::clone(&self.shared.writing)
     }
 
     /// Whom this server has nominated to form a cluster.
@@ -118,6 +118,11 @@ impl LogStore {
         self.perform(|done| Job::Nomination { nomination, done }).await?;
         self.shared.tail().nomination = Some(nomination);
         Ok(())
+    }
+
+    /// The vote that is on the disk.
+    pub(crate) fn vote(&self) -> Option<Vote> {
+        self.shared.tail().vote
     }
 
     /// The last entry that is no longer there.
@@ -197,7 +202,7 @@ impl RaftLogReader<TypeConfig> for LogStore {
     }
 
     async fn read_vote(&mut self) -> io::Result<Option<Vote>> {
-        Ok(self.shared.tail().vote)
+        Ok(self.vote())
     }
 }
 

@@ -5,6 +5,7 @@
 //! bulk lane; everything else is small and goes over the consensus lane.
 
 pub(crate) mod book;
+mod promise;
 mod receive;
 
 use std::future::Future;
@@ -26,10 +27,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::codec;
 use crate::formation::{Question, Reply};
-use crate::log::pulse::Pulse;
+use crate::mark::Mark;
 use crate::network::book::AddressBook;
 use crate::types::{PeerInfo, Snapshot, SnapshotMeta, TypeConfig, Vote};
 
+pub(crate) use promise::Promise;
 pub(crate) use receive::Receiver;
 
 /// How much of a snapshot goes into one request.
@@ -40,6 +42,9 @@ const ENTRIES_PATIENCE: u32 = 10;
 const CHUNK_LIMIT: Duration = Duration::from_secs(10);
 /// How long the last chunk may take, after which the snapshot is installed.
 pub(crate) const INSTALL_LIMIT: Duration = Duration::from_secs(300);
+
+/// Why a server takes no part in an election.
+const KEEPS_PROMISE: &str = "this server has just started, and the leader it had may still have its lease";
 
 /// What one server asks another.
 #[derive(Serialize, Deserialize)]
@@ -98,6 +103,7 @@ pub(crate) struct Peers {
     pub(crate) transport: Arc<dyn Transport>,
     pub(crate) book: AddressBook,
     pub(crate) disk: Disk,
+    pub(crate) promise: Promise,
 }
 
 /// The disk, as far as a leader has to care.
@@ -106,7 +112,8 @@ pub(crate) struct Peers {
 /// what it cannot write. So it falls silent, and the others elect one that is well.
 #[derive(Clone)]
 pub(crate) struct Disk {
-    pulse: Pulse,
+    /// Since when it has been busy with one write.
+    writing: Arc<Mark>,
     /// How long a write may take.
     patience: Duration,
     /// Whether an operator was told that it hangs.
@@ -114,12 +121,12 @@ pub(crate) struct Disk {
 }
 
 impl Disk {
-    pub(crate) fn new(pulse: Pulse, patience: Duration) -> Self {
-        Self { pulse, patience, is_told: Arc::default() }
+    pub(crate) fn new(writing: Arc<Mark>, patience: Duration) -> Self {
+        Self { writing, patience, is_told: Arc::default() }
     }
 
     fn hangs(&self) -> bool {
-        let hangs = self.pulse.busy_for() > self.patience;
+        let hangs = self.writing.elapsed().is_some_and(|elapsed| elapsed > self.patience);
         if self.is_told.swap(hangs, Ordering::Relaxed) != hangs {
             if hangs {
                 tracing::error!(
@@ -145,6 +152,7 @@ impl RaftNetworkFactory<TypeConfig> for Peers {
             first: node.address,
             book: self.book.clone(),
             disk: self.disk.clone(),
+            promise: self.promise.clone(),
             transport: Arc::clone(&self.transport),
         }
     }
@@ -158,6 +166,7 @@ pub(crate) struct Peer {
     first: SocketAddr,
     book: AddressBook,
     disk: Disk,
+    promise: Promise,
     transport: Arc<dyn Transport>,
 }
 
@@ -242,8 +251,8 @@ impl RaftNetworkV2<TypeConfig> for Peer {
         rpc: AppendEntriesRequest<TypeConfig>,
         option: RPCOption,
     ) -> Result<AppendEntriesResponse<TypeConfig>, RPCError<TypeConfig>> {
-        // openraft allows one heartbeat. That suits heartbeats, which have a connection of their own;
-        // entries have to be on the peer's disk before it answers.
+        // openraft allows one heartbeat. That suits heartbeats, which are answered at once; entries
+        // have to be on the peer's disk before it answers.
         let patience = if rpc.entries.is_empty() { 1 } else { ENTRIES_PATIENCE };
         let limit = option.hard_ttl().saturating_mul(patience);
         match self.call(Lane::Consensus, RPCTypes::AppendEntries, Message::Append(rpc), limit).await? {
@@ -268,6 +277,10 @@ impl RaftNetworkV2<TypeConfig> for Peer {
         rpc: VoteRequest<TypeConfig>,
         option: RPCOption,
     ) -> Result<VoteResponse<TypeConfig>, RPCError<TypeConfig>> {
+        // Without this there is no election but one that a leader asks for.
+        if self.promise.holds() {
+            return Err(RPCError::Unreachable(Unreachable::from_string(KEEPS_PROMISE)));
+        }
         match self.call(Lane::Consensus, RPCTypes::Vote, Message::PreVote(rpc), option.hard_ttl()).await? {
             Answer::Vote(response) => Ok(response),
             _ => Err(self.unexpected()),

@@ -13,7 +13,6 @@ use lictor_model::cluster::RaftServers;
 use lictor_model::command::{Command, Outcome};
 use lictor_rpc::Transport;
 use lictor_store::Store;
-use lictor_sys::clock::{Clock, Moment, SystemClock};
 use openraft::errors::{
     ClientWriteError, ForwardReason, ForwardToLeader, InitializeError, LinearizableReadError, RaftError,
 };
@@ -28,8 +27,9 @@ use crate::error::{OpenError, ProposeError};
 use crate::follow::follow;
 use crate::log::{Failure, LogStore, WriterThread};
 use crate::machine::Machine;
+use crate::mark::Mark;
 use crate::network::book::AddressBook;
-use crate::network::{self, Answer, Disk, Envelope, Message, Peers, Receiver};
+use crate::network::{self, Answer, Disk, Envelope, Message, Peers, Promise, Receiver};
 use crate::opened::{Opened, open_storage};
 use crate::options::{Options, Storage};
 use crate::status::{self, Leadership, Status};
@@ -68,9 +68,8 @@ pub struct Consensus {
     pub(crate) lease: Duration,
     pub(crate) heartbeat: Duration,
     pub(crate) time_limit: Duration,
-    clock: SystemClock,
-    /// When a leader was last heard, in milliseconds on the clock's scale plus one; 0: never.
-    heard: AtomicU64,
+    /// When a leader was last heard.
+    heard: Mark,
     /// The newest term in which this server has handed over leadership, or begun to.
     pub(crate) handed_over: AtomicU64,
     /// Room for commands that wait to be agreed on.
@@ -127,9 +126,15 @@ impl Consensus {
         let config =
             options.raft_config().validate().map_err(|error| OpenError::Settings(error.to_string()))?;
         let book = AddressBook::default();
-        let disk_health = Disk::new(log.pulse(), options.lease().max(DISK_PATIENCE));
-        let peers =
-            Peers { from: id, transport: Arc::clone(&transport), book: book.clone(), disk: disk_health };
+        let disk_health = Disk::new(log.writing(), options.lease().max(DISK_PATIENCE));
+        let promise = Promise::new(id, log.vote(), options.lease());
+        let peers = Peers {
+            from: id,
+            transport: Arc::clone(&transport),
+            book: book.clone(),
+            disk: disk_health,
+            promise: promise.clone(),
+        };
         let raft = Raft::new(id, Arc::new(config), peers, log, machine)
             .await
             .map_err(|error| OpenError::Raft(error.to_string()))?;
@@ -142,13 +147,12 @@ impl Consensus {
             metrics,
             leadership,
             disk,
-            receiver: Receiver::new(id, raft.clone()),
+            receiver: Receiver::new(id, raft.clone(), promise),
             raft,
             lease: options.lease(),
             heartbeat: options.heartbeat(),
             time_limit: options.time_limit,
-            clock: SystemClock::default(),
-            heard: AtomicU64::new(0),
+            heard: Mark::default(),
             handed_over: AtomicU64::new(0),
             room: Semaphore::new(MAX_WAITING),
             turn: Semaphore::new(1),
@@ -363,14 +367,16 @@ impl Consensus {
             || metrics.last_quorum_acked.is_some_and(|acked| acked.elapsed() < self.lease * 9 / 10)
     }
 
-    /// How long ago this server heard from a leader: no time at all if it leads, `None` if never.
+    /// How long ago this server heard from a leader, or `None` if never. A leader hears itself for as
+    /// long as it has its lease; after that it counts from what a majority answered last.
     #[must_use]
     pub fn last_contact(&self) -> Option<Duration> {
-        if self.is_leader() {
+        if self.lease_is_valid() {
             return Some(Duration::ZERO);
         }
-        let millis = self.heard.load(Ordering::Relaxed).checked_sub(1)?;
-        Some(self.clock.now().since(Moment::from_origin(Duration::from_millis(millis))))
+        let metrics = self.metrics.borrow_watched();
+        let acked = metrics.last_quorum_acked.filter(|_| metrics.state.is_leader());
+        acked.map(|acked| acked.elapsed()).or_else(|| self.heard.elapsed())
     }
 
     /// The servers that Raft counts.
@@ -410,8 +416,7 @@ impl Consensus {
             Err(error) => (Answer::Refused(format!("the request cannot be read: {error}")), false),
         };
         if heard_leader {
-            let now = self.clock.now().since(Moment::default()).as_millis();
-            self.heard.store(u64::try_from(now).unwrap_or(u64::MAX - 1).saturating_add(1), Ordering::Relaxed);
+            self.heard.set();
         }
         codec::encode(&answer)
             .or_else(|error| codec::encode(&Answer::Refused(error.to_string())))

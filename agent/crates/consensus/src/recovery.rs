@@ -109,8 +109,25 @@ impl fmt::Display for Recovery {
 /// What is needed of this server's own past.
 struct Past {
     last: LogId,
+    /// The newest term it has taken part in, in which it need not have got any entry.
     term: u64,
     membership: Membership<u64, PeerInfo>,
+}
+
+/// Whose the entry of a recovery is, which follows on `last` in the log of the server `own`.
+///
+/// Servers vote for whoever has the greater last entry, by term, then by leader, then by index, and
+/// what the entry of a recovery says there must not change who that is: the survivors' entries keep
+/// the order of what they follow on. So it has the next term, and in place of a leader what the
+/// order goes by within a term. Survivors with the same log differ in the last bits, so that their
+/// entries are not taken for one and the same.
+fn leader_after(last: LogId, own: u64) -> CommittedLeader {
+    const INDEX_BITS: u32 = 38;
+    const OWN_BITS: u32 = 16;
+    let leader = last.leader_id.node_id >> (INDEX_BITS + OWN_BITS) << (INDEX_BITS + OWN_BITS);
+    let index = last.index.min((1 << INDEX_BITS) - 1) << OWN_BITS;
+    let own = own & ((1 << OWN_BITS) - 1);
+    CommittedLeader { term: last.leader_id.term + 1, node_id: leader | index | own }
 }
 
 /// Recovers from `peers.json` in the directory of the log if there is one, and writes `peers.info`
@@ -134,15 +151,14 @@ pub fn recover(directory: &Path, own: &PeerInfo) -> Result<Option<Recovery>, Ope
     }
     tracing::info!("found peers.json file, recovering Raft configuration...");
     let (disk, past, recovery, membership) = prepare(directory, Some(own))?;
-    // A term that nobody was elected in: the entry must not look like another server's.
-    let term = past.term + 1;
-    let leader_id = CommittedLeader { term, node_id: disk.raft_id() };
+    let leader_id = leader_after(past.last, disk.raft_id());
     let log_id = LogId { leader_id, index: past.last.index + 1 };
     let entry = Entry { log_id, payload: EntryPayload::Membership(membership) };
     let record = crate::codec::encode_entry(&entry).map_err(io::Error::from)?;
     let change = disk.begin()?;
     change.append(&[(log_id.index, record)])?;
-    change.vote(&Vote::new(term, disk.raft_id()))?;
+    // Above all that it has voted for and all that is in its log, so that no vote is taken back.
+    change.vote(&Vote::new(past.term.max(leader_id.term) + 1, disk.raft_id()))?;
     change.commit()?;
     file::remove_durable(&list)?;
     tracing::info!("deleted peers.json file after successful recovery");
@@ -277,4 +293,34 @@ fn resolve(
 fn described(membership: &Membership<u64, PeerInfo>) -> Vec<(PeerInfo, bool)> {
     let voters: BTreeSet<u64> = membership.voter_ids().collect();
     membership.nodes().map(|(id, info)| (info.clone(), voters.contains(id))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn entries_of_a_recovery_keep_the_order_of_what_they_follow_on() {
+        let last = |term, node_id, index| LogId { leader_id: CommittedLeader { term, node_id }, index };
+        let (low, high) = (3 << 60, 9 << 60);
+        // In the order in which they would win an election.
+        let logs = [
+            last(4, high, 900),
+            last(5, low, 90),
+            last(5, low, 91),
+            last(5, low, 70_000),
+            last(5, high, 80),
+            last(6, low, 1),
+        ];
+        for pair in logs.windows(2) {
+            for (own, other) in [(1, u64::MAX), (u64::MAX, 1)] {
+                let (older, newer) = (leader_after(pair[0], own), leader_after(pair[1], other));
+                assert!(pair[0] < pair[1] && older < newer, "{older:?} {newer:?}");
+            }
+        }
+        for log in logs {
+            assert!(leader_after(log, 1) > log.leader_id);
+            assert_ne!(leader_after(log, 1), leader_after(log, 2));
+        }
+    }
 }

@@ -8,6 +8,7 @@
 //! counts as failed, and more before it is removed ([`Absences`]).
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,7 +17,7 @@ use lictor_model::command::{Command, Deregistration, Outcome, Registration};
 use lictor_model::ids::fold;
 use lictor_model::local::{Member, MemberStatus};
 use lictor_model::service::Service;
-use lictor_model::{CheckId, NodeName, RaftIndex};
+use lictor_model::{CheckId, NodeName, RaftIndex, Result};
 use lictor_store::Snapshot;
 use lictor_sys::clock::{Clock, Moment};
 use tokio_util::sync::CancellationToken;
@@ -205,19 +206,32 @@ pub async fn run(
 }
 
 async fn reconcile(server: &Server, absences: &mut Absences, now: Moment) -> bool {
-    let mut done = true;
     let snapshot = server.store.snapshot();
     let first_config = snapshot.autopilot().is_none().then(|| Command::SetAutopilot {
         config: Box::new(server.settings.autopilot.clone()),
         cas: Some(RaftIndex::default()),
     });
-    for command in plan(&server.gossip.members(), &snapshot, absences, now).into_iter().chain(first_config) {
-        match server.write_own(command).await {
-            Ok(Outcome::Refused(error)) | Err(error) => {
-                tracing::warn!(%error, "failed to reconcile a member with the catalog");
-                done = false;
-            }
-            Ok(_) => {}
+    let commands = plan(&server.gossip.members(), &snapshot, absences, now).into_iter().chain(first_config);
+    write_all(commands, |command| server.write_own(command)).await
+}
+
+/// Writes one command after the other, and says whether all were carried out. One that is refused
+/// is none of the others' business; after an error nobody knows how things stand, and the rest of
+/// the plan is out of date once they do.
+async fn write_all<W>(commands: impl Iterator<Item = Command>, write: impl Fn(Command) -> W) -> bool
+where
+    W: Future<Output = Result<Outcome>>,
+{
+    let mut done = true;
+    for command in commands {
+        let written = write(command).await;
+        let is_over = written.is_err();
+        if let Ok(Outcome::Refused(error)) | Err(error) = written {
+            tracing::warn!(%error, "failed to reconcile a member with the catalog");
+            done = false;
+        }
+        if is_over {
+            break;
         }
     }
     done

@@ -122,11 +122,13 @@ impl Server {
         }
     }
 
-    /// The leader's address for requests between agents, once it can be relied on.
+    /// The leader's address for requests between agents, once and for as long as it can be relied
+    /// on: a leader that a majority does not answer is none.
     #[must_use]
     pub fn leader(&self) -> Option<SocketAddr> {
         let leader = self.consensus.leader()?;
-        let is_settled = !self.consensus.is_leader() || self.is_registered.load(Ordering::Acquire);
+        let is_settled = !self.consensus.is_leader()
+            || (self.is_registered.load(Ordering::Acquire) && self.consensus.lease_is_valid());
         is_settled.then_some(leader.address)
     }
 

@@ -106,7 +106,7 @@ impl Server {
         sort_by_distance(snapshot, &options.near, &mut evaluation.answer);
         let meta = Meta {
             index: evaluation.index,
-            known_leader: consistency != Consistency::Stale || self.consensus.leader().is_some(),
+            known_leader: consistency != Consistency::Stale || self.leader().is_some(),
             last_contact: match consistency {
                 Consistency::Stale => self.consensus.last_contact().unwrap_or(Duration::MAX),
                 _ => Duration::ZERO,

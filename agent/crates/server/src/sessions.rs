@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use lictor_model::command::{Command, Outcome};
 use lictor_model::{Error, Result, SessionId};
-use lictor_store::{Watch, WatchSet};
+use lictor_store::{Snapshot, Watch, WatchSet};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -49,17 +49,20 @@ async fn keep_time_while_leading(server: &Server, observer: &dyn Observer) {
 }
 
 async fn keep_time(server: &Server, observer: &dyn Observer) {
+    // Often enough to see every loss of the lease that clients can have noticed.
+    let look_again = server.consensus.usual_silence();
     loop {
         let watches: WatchSet = [Watch::Sessions, Watch::LockDelays].into_iter().collect();
         let waiting = server.store.watchers().register(watches);
         let now = Instant::now();
+        let has_lease = server.consensus.lease_is_valid();
         let Some((commands, wait)) = server.timers().as_mut().map(|timers| {
-            timers.update(&server.store.snapshot(), now);
-            (due(timers, now), timers.wait(now))
+            let commands = look(timers, has_lease, &server.store.snapshot(), now);
+            (commands, timers.wait(now))
         }) else {
             return;
         };
-        let mut wait = wait.unwrap_or(Duration::MAX);
+        let mut wait = wait.unwrap_or(Duration::MAX).min(look_again);
         for command in commands {
             let ends_sessions = matches!(command, Command::EndSessions(_));
             match server.write_own(command).await {
@@ -78,6 +81,17 @@ async fn keep_time(server: &Server, observer: &dyn Observer) {
     }
 }
 
+/// What is to be ended. A leader whose servers do not answer refuses renewals, so for it no time
+/// passes: once it has its lease again, all begins anew as after an election.
+fn look(timers: &mut Timers, has_lease: bool, state: &Arc<Snapshot>, now: Instant) -> Vec<Command> {
+    if !has_lease {
+        *timers = Timers::default();
+        return Vec::new();
+    }
+    timers.update(state, now);
+    due(timers, now)
+}
+
 fn due(timers: &Timers, now: Instant) -> Vec<Command> {
     let mut commands = Vec::new();
     let expired = timers.expired(now, AT_ONCE);
@@ -90,4 +104,38 @@ fn due(timers: &Timers, now: Instant) -> Vec<Command> {
         commands.push(Command::EndLockDelays(ended));
     }
     commands
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::timers::tests::store_with_session;
+    use lictor_model::RaftIndex;
+
+    #[test]
+    fn no_time_passes_for_a_leader_without_a_lease() {
+        let store = store_with_session("10s");
+        let start = Instant::now();
+        let at = |seconds| start + Duration::from_secs(seconds);
+        let mut timers = Timers::default();
+        let mut ended_at = |has_lease, seconds| {
+            let commands = look(&mut timers, has_lease, &store.snapshot(), at(seconds));
+            commands.iter().any(|command| matches!(command, Command::EndSessions(_)))
+        };
+        assert!(!ended_at(true, 0));
+        for seconds in [5, 21, 60] {
+            assert!(!ended_at(false, seconds), "{seconds}");
+        }
+        assert!(!ended_at(true, 61) && !ended_at(true, 80), "the whole time again");
+        assert!(ended_at(true, 81));
+
+        store.apply([(RaftIndex(5), Command::EndSessions(vec!["s".into()]))]);
+        let mut delay_ended_at = |has_lease, seconds| {
+            let commands = look(&mut timers, has_lease, &store.snapshot(), at(seconds));
+            commands.iter().any(|command| matches!(command, Command::EndLockDelays(_)))
+        };
+        assert!(!delay_ended_at(true, 90) && !delay_ended_at(false, 98));
+        assert!(!delay_ended_at(true, 99) && !delay_ended_at(true, 105));
+        assert!(delay_ended_at(true, 106));
+    }
 }

@@ -113,12 +113,12 @@ impl<T: Clone + Eq + Hash + Ord> Schedule<T> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use lictor_model::command::{Command, KvChange, Registration};
     use lictor_store::Store;
 
-    fn store_with_session(ttl: &str) -> Store {
+    pub(crate) fn store_with_session(ttl: &str) -> Store {
         let store = Store::new();
         let node = Registration { node: "n".into(), address: "10.0.0.1".to_owned(), ..Default::default() };
         let session = Session {

@@ -67,7 +67,7 @@ impl Writer {
                 batch.clear();
                 continue;
             }
-            self.shared.pulse.begin();
+            self.shared.writing.set();
             let outcome = match self.failed() {
                 Some(reason) => Err(reason),
                 None => self.write(&batch).map_err(|error| {
@@ -77,7 +77,7 @@ impl Writer {
                     reason
                 }),
             };
-            self.shared.pulse.end();
+            self.shared.writing.clear();
             for job in batch.drain(..) {
                 if let (Ok(()), Job::Append { records, epoch, .. }) = (&outcome, &job)
                     && let Some((index, _)) = records.last()

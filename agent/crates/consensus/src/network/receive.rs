@@ -4,9 +4,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bytes::BytesMut;
 use openraft::errors::RaftError;
-use openraft::raft::SnapshotResponse;
+use openraft::raft::{SnapshotResponse, VoteRequest};
 
-use crate::network::{Answer, Chunk, Message};
+use crate::network::{Answer, Chunk, KEEPS_PROMISE, Message, Promise};
 use crate::snapshot::MAX_SIZE;
 use crate::types::{Raft, Snapshot, SnapshotMeta, Vote};
 
@@ -14,6 +14,7 @@ use crate::types::{Raft, Snapshot, SnapshotMeta, Vote};
 pub(crate) struct Receiver {
     id: u64,
     raft: Raft,
+    promise: Promise,
     /// The snapshot that is coming in. A server has one leader, so there is at most one.
     incoming: Mutex<Option<Incoming>>,
 }
@@ -32,8 +33,8 @@ enum Progress {
 }
 
 impl Receiver {
-    pub(crate) fn new(id: u64, raft: Raft) -> Self {
-        Self { id, raft, incoming: Mutex::new(None) }
+    pub(crate) fn new(id: u64, raft: Raft, promise: Promise) -> Self {
+        Self { id, raft, promise, incoming: Mutex::new(None) }
     }
 
     /// Answers a message of Raft's own. Also says whether it came from a leader that this server
@@ -59,6 +60,11 @@ impl Receiver {
 
     async fn answer(&self, message: Message) -> Answer {
         match message {
+            Message::Vote(VoteRequest { leadership_transfer: false, .. }) | Message::PreVote(_)
+                if self.promise.holds() =>
+            {
+                Answer::Refused(KEEPS_PROMISE.to_owned())
+            }
             Message::Append(request) => or_refused(self.raft.append_entries(request).await, Answer::Append),
             Message::Vote(request) => or_refused(self.raft.vote(request).await, Answer::Vote),
             Message::PreVote(request) => or_refused(self.raft.pre_vote(request).await, Answer::Vote),

@@ -29,6 +29,10 @@ async fn a_write_survives_the_leader() {
     next.put("b", "2").await;
     eventually("the old leader's lease to end", || !leader.consensus.lease_is_valid()).await;
     assert!(leader.consensus.propose(set("c", "3")).await.is_err());
+    // Its state is as old as the last answer of a majority.
+    assert!(leader.consensus.is_leader());
+    assert!(leader.consensus.last_contact().unwrap() >= options(1).lease());
+    assert_eq!(next.consensus.last_contact(), Some(Duration::ZERO));
 
     wires.heal();
     let expected = next.state();

@@ -51,8 +51,30 @@ fn write_list(directory: &tempfile::TempDir, content: &str) {
     fs::write(directory.path().join("peers.json"), content).unwrap();
 }
 
+/// The same data directory once more.
+fn copy(directory: &tempfile::TempDir) -> tempfile::TempDir {
+    fn copy_all(from: &Path, to: &Path) {
+        for entry in fs::read_dir(from).unwrap().map(Result::unwrap) {
+            let target = to.join(entry.file_name());
+            if entry.file_type().unwrap().is_dir() {
+                fs::create_dir(&target).unwrap();
+                copy_all(&entry.path(), &target);
+            } else {
+                fs::copy(entry.path(), &target).unwrap();
+            }
+        }
+    }
+    let copy = tempfile::tempdir().unwrap();
+    copy_all(directory.path(), copy.path());
+    copy
+}
+
+fn has(server: &Server, text: &[u8]) -> bool {
+    server.state().windows(text.len()).any(|window| window == text)
+}
+
 fn has_kept(server: &Server) -> bool {
-    server.store.snapshot().encode().windows(7).any(|window| window == b"kept-49")
+    has(server, b"kept-49")
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -110,6 +132,52 @@ async fn two_of_five_go_on_together_at_other_addresses() {
     assert!(known.len() == 2 && known.iter().all(|peer| peer.is_voter), "{known:?}");
     for server in &servers {
         server.consensus.shutdown().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_acknowledged_is_lost_with_a_survivor_that_had_stopped_earlier() {
+    let directories = stopped_cluster(3, options).await;
+    // The survivors are the followers: once the one with the lower number in Raft has stopped
+    // earlier, once the one with the higher.
+    for early in [0, 1] {
+        let copies: Vec<tempfile::TempDir> = directories.iter().map(copy).collect();
+        let wires = Arc::new(Wires::default());
+        let mut servers = Vec::new();
+        for (number, directory) in (1..).zip(&copies) {
+            servers.push(wires.open(storage(directory), options(number)).await);
+        }
+        let all: Vec<&Server> = servers.iter().collect();
+        let leader = leader_of(&all).await;
+        let expected = leader.state();
+        eventually("all to be equal", || all.iter().all(|server| server.state() == expected)).await;
+        let mut followers = all;
+        followers.retain(|server| !server.consensus.is_leader());
+        followers.sort_by_key(|server| server.consensus.raft_id());
+        followers[early].consensus.shutdown().await;
+        leader.put("late", "acknowledged").await;
+        let survivors: Vec<u16> = followers.iter().map(|server| number_of(server)).collect();
+        for server in &servers {
+            server.consensus.shutdown().await;
+        }
+
+        let wires = Arc::new(Wires::default());
+        let mut servers = Vec::new();
+        for number in &survivors {
+            let directory = &copies[usize::from(number - 1)];
+            write_list(directory, &list(&survivors));
+            recover(directory.path(), &peer(*number)).unwrap().unwrap();
+            servers.push(wires.open(storage(directory), options(*number)).await);
+        }
+        let all: Vec<&Server> = servers.iter().collect();
+        leader_of(&all).await.put("after", "1").await;
+        for server in &servers {
+            eventually("all of it", || has(server, b"acknowledged") && has_kept(server)).await;
+            eventually("to be equal", || server.state() == servers[0].state()).await;
+        }
+        for server in &servers {
+            server.consensus.shutdown().await;
+        }
     }
 }
 

@@ -1,6 +1,8 @@
 //! Elections: none without need, and how long one takes. Figures are printed, not asserted:
 //! `cargo test -p lictor-consensus --release -- --ignored --nocapture failover`.
 
+use std::collections::BTreeMap;
+
 use futures::future::join_all;
 use lictor_sys::clock::{Clock, SystemClock};
 
@@ -25,6 +27,40 @@ async fn a_busy_cluster_elects_nobody() {
     }
     for server in &servers {
         assert_eq!(server.consensus.status().term, term);
+        server.consensus.shutdown().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_follower_that_was_started_anew_elects_nobody_within_the_lease_it_has_granted() {
+    let directories: Vec<tempfile::TempDir> = (0..3).map(|_| tempfile::tempdir().unwrap()).collect();
+    let storage = |number: u16| Storage::Disk(directories[usize::from(number - 1)].path().to_owned());
+    let wires = Arc::new(Wires::default());
+    let mut servers = Vec::new();
+    for number in 1..=3 {
+        servers.push(wires.open(storage(number), options(number)).await);
+    }
+    let members: BTreeMap<u64, PeerInfo> =
+        servers.iter().zip(1..).map(|(server, number)| (server.consensus.raft_id(), peer(number))).collect();
+    servers[0].consensus.bootstrap_with(members).await.unwrap();
+    let all: Vec<&Server> = servers.iter().collect();
+    let leader = number_of(leader_of(&all).await);
+    let (other, anew) = (leader % 3 + 1, (leader + 1) % 3 + 1);
+    let server = |number: u16| &servers[usize::from(number - 1)];
+    // The leader's lease rests on this follower alone, until it is started anew.
+    wires.cut(other);
+    tokio::time::sleep(options(1).lease() * 2).await;
+    server(leader).put("a", "1").await;
+    server(anew).consensus.shutdown().await;
+    wires.cut(leader);
+    wires.uncut(other);
+    let clock = SystemClock::default();
+    let start = clock.now();
+    let back = wires.open(storage(anew), options(anew)).await;
+    leader_of(&[&back, server(other)]).await;
+    let took = clock.now().since(start);
+    assert!(took >= options(1).lease(), "{took:?}");
+    for server in servers.iter().chain([&back]) {
         server.consensus.shutdown().await;
     }
 }

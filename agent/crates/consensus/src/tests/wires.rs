@@ -76,6 +76,11 @@ impl Wires {
         }
     }
 
+    /// One server and those that are not cut off reach each other again.
+    pub(super) fn uncut(&self, number: u16) {
+        self.cut.lock().unwrap().remove(&peer(number).address);
+    }
+
     pub(super) fn heal(&self) {
         self.cut.lock().unwrap().clear();
     }

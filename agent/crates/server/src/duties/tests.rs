@@ -174,3 +174,22 @@ proptest! {
         }
     }
 }
+
+#[tokio::test]
+async fn a_plan_goes_on_past_what_is_refused_and_ends_at_an_error() {
+    let written = std::cell::RefCell::new(Vec::new());
+    let write = |command: Command| {
+        let Command::Deregister(Deregistration { node, .. }) = command else { unreachable!() };
+        written.borrow_mut().push(node.to_string());
+        std::future::ready(match node.as_str() {
+            "refused" => Ok(Outcome::Refused(lictor_model::Error::failed("no"))),
+            "lost" => Err(lictor_model::Error::no_leader()),
+            _ => Ok(Outcome::Applied(true)),
+        })
+    };
+    let plan = |nodes: [&str; 3]| nodes.map(|node| removal(node.into())).into_iter();
+    assert!(write_all(plan(["a", "b", "c"]), write).await);
+    assert!(!write_all(plan(["a", "refused", "c"]), write).await);
+    assert!(!write_all(plan(["a", "lost", "c"]), write).await);
+    assert_eq!(*written.borrow(), ["a", "b", "c", "a", "refused", "c", "a", "lost"]);
+}
