@@ -25,7 +25,7 @@ mod vivaldi;
 mod wire;
 
 pub use event::MemberEvent;
-pub use gossip::{Gossip, JoinError, Stopped};
+pub use gossip::{Gossip, JoinError, Stopped, listed};
 pub use keyring::KeyRequest;
 pub use options::{Admission, Options, Timing};
 pub use pool::{Figures, Input, Output, Pool, PoolError, Unjoined};
