@@ -55,6 +55,10 @@ use crate::wire::{Packet, Seal};
 /// How often what is missing is asked for again.
 const TICK: Duration = Duration::from_millis(500);
 
+/// How far beyond its own a version of this node's record may be for it to have been its own in an
+/// earlier life, in milliseconds: a century. A clock that begins at 1970 is behind by less.
+const FARTHEST_VERSION: u64 = 100 * 365 * 24 * 60 * 60 * 1000;
+
 /// One node's view of its cluster. See the crate's front page.
 pub struct Pool {
     options: Options,
@@ -245,7 +249,7 @@ impl Pool {
             Input::Join(addresses) => self.join(addresses),
             Input::Rejoin(addresses) => self.past = addresses,
             Input::SetTags(tags) => {
-                let next = Record { tags, version: self.me.version + 1, ..self.me.clone() };
+                let next = Record { tags, version: self.next_version(), ..self.me.clone() };
                 next.encode()?;
                 self.say(next);
             }
@@ -345,6 +349,11 @@ impl Pool {
         }
     }
 
+    /// The version of what this node says next.
+    fn next_version(&self) -> u64 {
+        self.me.version.saturating_add(1)
+    }
+
     /// Changes what this node says of itself and tells the others.
     fn say(&mut self, record: Record) {
         match record.encode() {
@@ -398,7 +407,8 @@ impl Pool {
         for notice in came.notices {
             self.ask_for_record(&notice);
         }
-        if let Some(version) = came.refute.filter(|version| *version > self.me.version) {
+        let believable = self.next_version()..=self.me.version.saturating_add(FARTHEST_VERSION);
+        if let Some(version) = came.refute.filter(|version| believable.contains(version)) {
             // Someone repeats what this node said in an earlier life, or says what it never did.
             let version = version.saturating_add(1);
             self.say(Record { version, leaving: self.leaving, pruned: false, ..self.me.clone() });
@@ -458,7 +468,7 @@ impl Pool {
                 Note::Reborn(id) => {
                     self.awareness.worse(1);
                     self.table.up(id);
-                    self.say(Record { id, version: self.me.version + 1, ..self.me.clone() });
+                    self.say(Record { id, version: self.next_version(), ..self.me.clone() });
                 }
                 other => self.heed_probe(other, point, now),
             }
