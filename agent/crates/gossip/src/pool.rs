@@ -170,10 +170,10 @@ impl Pool {
         };
         this.timers.set(now + TICK, Due::Tick);
         let (sync, reconnect) = (this.timing.sync_interval, this.timing.reconnect_interval);
-        for (interval, due) in [(sync, Due::Sync), (reconnect, Due::Reconnect)] {
-            let first = interval.mul_f64(this.chance.random_range(0.5..1.0));
-            this.timers.set(now + first, due);
-        }
+        this.next_sync = now + sync.mul_f64(this.chance.random_range(0.5..1.0));
+        this.timers.set(this.next_sync, Due::Sync);
+        let first = reconnect.mul_f64(this.chance.random_range(0.5..1.0));
+        this.timers.set(now + first, Due::Reconnect);
         this.broadcast_record();
         this.outputs.extend(this.table.changes(now).into_iter().map(Output::Event));
         Ok(this)

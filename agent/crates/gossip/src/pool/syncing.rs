@@ -105,12 +105,20 @@ impl Pool {
     /// Compares everything with another member before long: there is much news.
     fn sync_soon(&mut self, now: Moment) {
         self.sync_pause = SOON;
-        self.plan_sync(now);
+        let soon = self.after_pause(now);
+        // What is planned is never put off, however often there is news.
+        if soon < self.next_sync {
+            self.plan_sync(soon);
+        }
     }
 
-    fn plan_sync(&mut self, now: Moment) {
-        self.next_sync = now + self.sync_pause.mul_f64(self.chance.random_range(0.8..1.2));
-        self.timers.set(self.next_sync, Due::Sync);
+    fn after_pause(&mut self, now: Moment) -> Moment {
+        now + self.sync_pause.mul_f64(self.chance.random_range(0.8..1.2))
+    }
+
+    fn plan_sync(&mut self, at: Moment) {
+        self.next_sync = at;
+        self.timers.set(at, Due::Sync);
     }
 
     pub(super) fn sync_with_anyone(&mut self, now: Moment) {
@@ -119,7 +127,8 @@ impl Pool {
             return;
         }
         self.sync_pause = (self.sync_pause * 2).min(self.timing.sync(self.sized_for));
-        self.plan_sync(now);
+        let next = self.after_pause(now);
+        self.plan_sync(next);
         if let Some(id) = self.table.others().choose(&mut self.chance)
             && self.asked.len() < MOST_ASKED
         {
