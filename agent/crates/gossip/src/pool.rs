@@ -43,7 +43,7 @@ use crate::options::{Options, Timing, foca_config};
 use crate::pool::engine::{Kind, Note, Sending, Wishes};
 use crate::pool::inbox::{Inbox, Records};
 pub use crate::pool::inout::{Figures, Input, Output, Unjoined};
-use crate::pool::keys::KeyRounds;
+use crate::pool::keys::{Keeping, KeyRounds};
 use crate::pool::probing::Probing;
 use crate::pool::syncing::Purpose;
 use crate::pool::table::Table;
@@ -87,6 +87,7 @@ pub struct Pool {
     /// Whose records were missing at the last tick.
     missing_before: BTreeSet<u64>,
     rounds: KeyRounds,
+    keeping: Keeping,
     /// When everything is compared again, and how long after that once more.
     next_sync: Moment,
     sync_pause: Duration,
@@ -158,6 +159,7 @@ impl Pool {
             past: Vec::new(),
             missing_before: BTreeSet::new(),
             rounds: KeyRounds::default(),
+            keeping: Keeping::default(),
             next_sync: now,
             sync_pause: timing.sync_interval,
             sized_for: 1,
@@ -254,6 +256,7 @@ impl Pool {
                 self.say(next);
             }
             Input::Keys { round, request } => self.ask_keys(round, request),
+            Input::KeysKept { revision, outcome } => self.keys_kept(revision, &outcome),
             Input::ForceLeave { name, prune } => self.force_leave(&name, prune),
             Input::Leave => self.leave(now),
         }

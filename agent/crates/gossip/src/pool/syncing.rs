@@ -10,6 +10,7 @@ use lictor_sys::clock::Moment;
 use rand_for_foca::RngExt;
 use rand_for_foca::seq::IteratorRandom;
 
+use crate::pool::keys::Whom;
 use crate::pool::table::MAX_MEMBERS;
 use crate::pool::timers::Due;
 use crate::pool::{Output, Pool, Unjoined};
@@ -241,7 +242,11 @@ impl Pool {
                 {
                     Some(Answer::Refused("keys are not talked about in the open".to_owned()))
                 }
-                Ok(Some(asked)) => Some(self.reply(asked, now)),
+                Ok(Some(asked)) => match self.reply(ticket, asked, now) {
+                    // It comes later.
+                    None => return,
+                    answer => answer,
+                },
                 Ok(None) => {
                     self.figures.garbage += 1;
                     None
@@ -255,24 +260,30 @@ impl Pool {
             self.figures.garbage += 1;
             None
         };
+        self.answer(ticket, answer.as_ref());
+    }
+
+    /// Answers a question, or hangs up.
+    pub(super) fn answer(&mut self, ticket: u64, answer: Option<&Answer>) {
         let data = answer.map(|answer| {
             let is_secret = matches!(answer, Answer::Keys(_));
-            self.seal.close_stream(&talk::encode(&answer), is_secret, &mut self.chance)
+            self.seal.close_stream(&talk::encode(answer), is_secret, &mut self.chance)
         });
         self.outputs.push(Output::Answer { ticket, data });
     }
 
-    fn reply(&mut self, asked: Asked, now: Moment) -> Answer {
+    /// What there is to answer; `None` if that shows later.
+    fn reply(&mut self, ticket: u64, asked: Asked, now: Moment) -> Option<Answer> {
         let Some(asker) = Record::decode(&asked.record) else {
-            return Answer::Refused("it does not say who it is".to_owned());
+            return Some(Answer::Refused("it does not say who it is".to_owned()));
         };
         if let Err(why) = self.admit(&asked.pool, &asker) {
-            return why;
+            return Some(why);
         }
         if self.leaving && matches!(asked.question, Question::Sync(_)) {
-            return Answer::Refused(format!("Member '{}' is leaving", self.me.name));
+            return Some(Answer::Refused(format!("Member '{}' is leaving", self.me.name)));
         }
-        match asked.question {
+        Some(match asked.question {
             Question::Sync(knowledge) => {
                 let records: Vec<Bytes> =
                     std::iter::once(asked.record).chain(knowledge.records.clone()).collect();
@@ -296,8 +307,11 @@ impl Pool {
                 let answers = self.wishes.sends.extract_if(before.., |sending| sending.to == asker.id);
                 Answer::Packets(answers.map(|sending| sending.data).collect())
             }
-            Question::Keys(request) => Answer::Keys(self.apply_keys(&request)),
-        }
+            Question::Keys(request) => {
+                self.apply_keys(&request, Whom::Asker(ticket));
+                return None;
+            }
+        })
     }
 
     /// Whether somebody may ask.
