@@ -295,6 +295,8 @@ impl Driver {
 
     fn requested(&mut self, request: Request) {
         match request {
+            // Whoever asked sees that it has stopped.
+            Request::Join(..) | Request::Keys(..) if *self.left.borrow() => {}
             Request::Join(addresses, met) => {
                 self.joining.extend(addresses.iter().map(|address| (*address, met.clone())));
                 self.handle(Input::Join(addresses));
@@ -367,6 +369,10 @@ impl Driver {
                 }
                 Output::Left => {
                     self.publish();
+                    // Nothing comes of these any more; whoever waits sees that it has stopped.
+                    self.joining.clear();
+                    self.rounds.clear();
+                    self.asking.clear();
                     self.left.send_replace(true);
                 }
             }
