@@ -11,6 +11,7 @@
 //! a queue grow without bound, or trust a packet. What makes no sense is counted and dropped.
 
 mod awareness;
+mod door;
 mod driver;
 mod event;
 mod gossip;

@@ -22,10 +22,12 @@ mod leaving;
 mod probing;
 mod syncing;
 pub(crate) mod table;
+#[cfg(test)]
+mod tests;
 mod timers;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -38,6 +40,7 @@ use rand_for_foca::rngs::StdRng;
 use rand_for_foca::{RngExt, SeedableRng};
 
 use crate::awareness::Awareness;
+use crate::door::Door;
 use crate::keyring::Keyring;
 use crate::options::{Options, Timing, foca_config};
 use crate::pool::engine::{Kind, Note, Sending, Wishes};
@@ -62,6 +65,7 @@ const FARTHEST_VERSION: u64 = 100 * 365 * 24 * 60 * 60 * 1000;
 /// One node's view of its cluster. See the crate's front page.
 pub struct Pool {
     options: Options,
+    door: Door,
     timing: Timing,
     foca: Foca<Id, PostcardCodec, StdRng, Records>,
     wishes: Wishes,
@@ -127,7 +131,7 @@ impl Pool {
             protocols: Protocols::default(),
         };
         let encoded = Bytes::from(me.encode()?);
-        let inbox = Arc::new(Mutex::new(Inbox::new(id.key)));
+        let inbox = Arc::new(Mutex::new(Inbox::new(id.key, Door::of(options))));
         let mut chance = StdRng::seed_from_u64(seed);
         let timing = options.timing;
         let foca = Foca::with_custom_broadcast(
@@ -168,6 +172,7 @@ impl Pool {
             figures: Figures::default(),
             outputs: Vec::new(),
             chance,
+            door: Door::of(options),
             options: options.clone(),
         };
         this.timers.set(now + TICK, Due::Tick);
@@ -264,14 +269,9 @@ impl Pool {
         Ok(std::mem::take(&mut self.outputs))
     }
 
-    /// Whether anybody at this address may take part.
-    fn is_allowed(&self, address: IpAddr) -> bool {
-        self.options.allowed.is_empty() || self.options.allowed.iter().any(|range| range.contains(&address))
-    }
-
     fn packet(&mut self, from: SocketAddr, data: &Bytes, now: Moment) {
         self.figures.received += 1;
-        let packet = self.seal.open_packet(data).filter(|_| self.is_allowed(from.ip()));
+        let packet = self.seal.open_packet(data).filter(|_| self.door.is_open_to(from.ip()));
         let sense = match packet {
             Some(Packet::Foca(body)) => self.feed(&body, None, now),
             Some(Packet::Answer(point, body)) => self.feed(&body, Some(&point), now),

@@ -104,7 +104,7 @@ impl Pool {
     }
 
     /// Compares everything with another member before long: there is much news.
-    fn sync_soon(&mut self, now: Moment) {
+    pub(super) fn sync_soon(&mut self, now: Moment) {
         self.sync_pause = SOON;
         let soon = self.after_pause(now);
         // What is planned is never put off, however often there is news.
@@ -174,7 +174,7 @@ impl Pool {
         let members: Vec<Member<Id>> = knowledge
             .members
             .iter()
-            .filter(|(id, ..)| self.is_allowed(id.address.ip()))
+            .filter(|(id, ..)| self.door.is_open_to(id.address.ip()))
             // foca would look through all that it knows for each of them.
             .filter(|(id, _, code)| !self.table.knows(*id, state(*code) != State::Down))
             .map(|(id, incarnation, code)| Member::new(*id, *incarnation, state(*code)))
@@ -191,13 +191,11 @@ impl Pool {
     }
 
     /// Takes in records; spreads them if few are news. Returns how many are.
-    fn take(&mut self, records: &[Bytes]) -> usize {
+    pub(super) fn take(&mut self, records: &[Bytes]) -> usize {
         let mut news = Vec::new();
         for bytes in records {
             let Some(record) = Record::decode(bytes) else { continue };
-            let admitted = self.is_allowed(record.id.address.ip())
-                && self.options.admission.check(&record.name, &record.tags).is_ok();
-            if admitted && self.inbox().offer(record.clone()) {
+            if self.inbox().offer(record.clone()) {
                 news.push((record, bytes));
             }
         }
@@ -225,8 +223,10 @@ impl Pool {
 
     /// There is a record that is too large to be spread.
     pub(super) fn ask_for_record(&mut self, notice: &Notice) {
+        // Nobody is sent anywhere by a notice alone. Who is not known yet is asked when it is.
+        let Some(to) = self.table.address_of(notice.id.key) else { return };
         if self.asked.len() < MOST_ASKED {
-            self.ask(notice.id.address, Question::Records(vec![notice.id.key]), Purpose::Records);
+            self.ask(to, Question::Records(vec![notice.id.key]), Purpose::Records);
         } else {
             // It comes when everything is compared.
             self.inbox().forget(notice.id.key);
@@ -234,7 +234,7 @@ impl Pool {
     }
 
     pub(super) fn asked(&mut self, ticket: u64, from: SocketAddr, data: &Bytes, now: Moment) {
-        let answer = if self.is_allowed(from.ip()) {
+        let answer = if self.door.is_open_to(from.ip()) {
             match self.seal.open_stream(data).map(|plain| talk::decode::<Asked>(&plain)) {
                 // Whoever cannot seal has no say in keys, even while other things may come plainly.
                 Ok(Some(asked))
@@ -325,7 +325,7 @@ impl Pool {
                 _ => format!("Member '{}' is not in the pool '{pool}'", self.me.name),
             });
         }
-        if !self.is_allowed(asker.id.address.ip()) {
+        if !self.door.is_open_to(asker.id.address.ip()) {
             return refused(format!("Member '{}' is not at an address that may join", asker.name));
         }
         if let Err(why) = self.options.admission.check(&asker.name, &asker.tags) {
