@@ -15,13 +15,14 @@ use tokio::net::{TcpListener, UdpSocket};
 use tokio::sync::{Semaphore, broadcast, mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 
+use crate::door::Door;
 use crate::event::MemberEvent;
 use crate::keyring::KeyRequest;
 use crate::options::Options;
 use crate::places::{self, Places};
 use crate::pool::{Figures, Input, Output, Pool, Unjoined, table};
 use crate::record::RecordError;
-use crate::streams::{self, Incoming};
+use crate::streams::{self, Guard, Incoming};
 use crate::talk::KeyReport;
 
 /// How many requests may wait for the task.
@@ -183,6 +184,7 @@ pub(crate) struct Driver {
     /// Questions of this node's that are open.
     asked: JoinSet<(u64, Result<Bytes, String>)>,
     places: Arc<Semaphore>,
+    guard: Arc<Guard>,
     /// The address that the sockets are bound to.
     source: IpAddr,
     /// Which revision of the members was published.
@@ -226,6 +228,7 @@ impl Driver {
             next_ticket: 0,
             asked: JoinSet::new(),
             places: Arc::new(Semaphore::new(STREAMS_AT_ONCE)),
+            guard: Arc::new(Guard::new(Door::of(options))),
             revision: 0,
             kept,
         }
@@ -240,7 +243,7 @@ impl Driver {
     ) {
         let (questions, mut incoming) = mpsc::channel(REQUESTS);
         let mut listening = JoinSet::new();
-        listening.spawn(streams::listen(listener, questions));
+        listening.spawn(streams::listen(listener, questions, Arc::clone(&self.guard)));
         let mut buffer = vec![0; BUFFER];
         self.handle(Input::Rejoin(before));
         loop {
@@ -391,6 +394,7 @@ impl Driver {
             published.coordinate.clone_from(self.pool.coordinate());
             false
         });
+        self.guard.resize(self.pool.size());
         self.kept.go_on(&self.pool, self.clock.now());
     }
 }

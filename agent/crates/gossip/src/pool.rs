@@ -198,6 +198,11 @@ impl Pool {
         self.table.revision
     }
 
+    /// How many members are there, this node included.
+    pub(crate) fn size(&self) -> usize {
+        self.foca.num_members() + 1
+    }
+
     /// What has passed through.
     #[must_use]
     pub fn figures(&self) -> Figures {
@@ -480,7 +485,7 @@ impl Pool {
 
     /// Larger pools need more retransmissions and more patience.
     fn resize(&mut self) {
-        let members = self.foca.num_members() + 1;
+        let members = self.size();
         if members * 4 > self.sized_for * 5 || members * 2 < self.sized_for {
             match self.foca.set_config(foca_config(&self.timing, members)) {
                 Ok(()) => self.sized_for = members,
