@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lictor_config::PoolConfig;
-use lictor_gossip::{Gossip, JoinError, Unjoined};
+use lictor_gossip::{Gossip, JoinError, Unjoined, listed};
 use lictor_model::local::{Member, MemberStatus};
 use lictor_sys::net;
 use tokio_util::sync::CancellationToken;
@@ -32,13 +32,6 @@ enum Tried {
     NameTaken(String),
 }
 
-/// Several problems as one text, as operators know it.
-fn listed(problems: &[String]) -> String {
-    let noun = if problems.len() == 1 { "error" } else { "errors" };
-    let lines: String = problems.iter().map(|problem| format!("\t* {problem}\n")).collect();
-    format!("{} {noun} occurred:\n{lines}\n", problems.len())
-}
-
 async fn resolve(host: &str, port: u16) -> Result<Vec<SocketAddr>, String> {
     let failed = |why: String| format!("Failed to resolve {host}: lookup {host}: {why}");
     match tokio::time::timeout(LOOKUP_LIMIT, net::resolve(host, port)).await {
@@ -54,7 +47,7 @@ async fn resolve(host: &str, port: u16) -> Result<Vec<SocketAddr>, String> {
 /// # Errors
 /// Why nobody was met.
 pub(crate) async fn join(pool: &Gossip, host: &str) -> Result<(), String> {
-    let addresses = resolve(host, pool.local_addr().port()).await.map_err(|why| listed(&[why]))?;
+    let addresses = resolve(host, pool.local_addr().port()).await.map_err(|why| listed([why].into_iter()))?;
     match pool.join(addresses).await {
         Ok(_) => Ok(()),
         Err(JoinError::Nobody(problems)) => match taken(&problems) {
@@ -135,7 +128,7 @@ async fn attempt(pool: &Gossip, hosts: &[String]) -> Tried {
     // Names often stand for all servers, of which this one may be one.
     addresses.retain(|address| *address != pool.advertised());
     if addresses.is_empty() {
-        return if problems.is_empty() { Tried::Alone } else { Tried::Failed(listed(&problems)) };
+        return if problems.is_empty() { Tried::Alone } else { Tried::Failed(listed(problems.into_iter())) };
     }
     match pool.join(addresses).await {
         Ok(met) => Tried::Joined(met),
@@ -143,7 +136,7 @@ async fn attempt(pool: &Gossip, hosts: &[String]) -> Tried {
             Some(why) => Tried::NameTaken(why),
             None => {
                 problems.extend(failed.iter().map(|(at, why)| format!("Failed to join {at}: {why}")));
-                Tried::Failed(listed(&problems))
+                Tried::Failed(listed(problems.into_iter()))
             }
         },
         Err(error) => Tried::Failed(error.to_string()),

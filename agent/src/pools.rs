@@ -147,6 +147,14 @@ fn keys(configured: &str, keyring: Option<&Path>) -> Result<Vec<String>, StartEr
             }
             let keys: Vec<String> = serde_json::from_slice(&content)
                 .map_err(|error| StartError::new(format!("keyring {}", path.display()), error))?;
+            if keys.is_empty() {
+                // Without a key the pool would be open while everybody takes it for encrypted.
+                let error = io::Error::new(
+                    io::ErrorKind::InvalidData,
+                    "the file holds no key; put one in, or remove the file to begin with the one in encrypt",
+                );
+                return Err(StartError::new(format!("keyring {}", path.display()), error));
+            }
             Ok(keys)
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => match configured {
@@ -183,5 +191,17 @@ mod tests {
         assert_eq!(keys("b", None).unwrap(), ["b"]);
         std::fs::write(&path, "nonsense").unwrap();
         assert!(keys("a", Some(&path)).is_err());
+    }
+
+    #[test]
+    fn a_keyring_without_keys_does_not_start_an_open_pool() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("local.keyring");
+        std::fs::write(&path, "[]").unwrap();
+        for configured in ["a", ""] {
+            let error = keys(configured, Some(&path)).unwrap_err().to_string();
+            assert!(error.contains(&path.display().to_string()), "{error}");
+            assert!(error.contains("remove the file"), "{error}");
+        }
     }
 }

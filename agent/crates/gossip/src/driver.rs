@@ -1,6 +1,7 @@
 //! A pool on its sockets: one task that owns both.
 
 use std::collections::{BTreeMap, HashMap};
+use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -14,13 +15,14 @@ use tokio::net::{TcpListener, UdpSocket};
 use tokio::sync::{Semaphore, broadcast, mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 
+use crate::door::Door;
 use crate::event::MemberEvent;
 use crate::keyring::KeyRequest;
 use crate::options::Options;
 use crate::places::{self, Places};
 use crate::pool::{Figures, Input, Output, Pool, Unjoined, table};
 use crate::record::RecordError;
-use crate::streams::{self, Incoming};
+use crate::streams::{self, Guard, Incoming};
 use crate::talk::KeyReport;
 
 /// How many requests may wait for the task.
@@ -37,6 +39,8 @@ const PACKETS_AT_ONCE: usize = 128;
 const STREAMS_AT_ONCE: usize = 32;
 /// How often the file of members is written at the most.
 const WRITE_EVERY: Duration = Duration::from_secs(5);
+/// After which time keys that could not be written are tried again.
+const KEYS_AGAIN: Duration = Duration::from_secs(5);
 
 pub(crate) type Met = mpsc::Sender<(SocketAddr, Result<(), Unjoined>)>;
 
@@ -68,6 +72,17 @@ impl Published {
     }
 }
 
+/// Keys that are to be in their file.
+struct Keys {
+    revision: u64,
+    keys: Vec<String>,
+    /// Not before then: they were tried before.
+    not_before: Moment,
+}
+
+/// What became of writing keys.
+type KeysWritten = (Keys, io::Result<()>);
+
 /// Files that follow what the pool knows.
 struct Kept {
     members: Option<PathBuf>,
@@ -76,26 +91,43 @@ struct Kept {
     written: u64,
     last: Moment,
     /// Keys that are not in their file yet.
-    new_keys: Option<Vec<String>>,
+    new_keys: Option<Keys>,
     /// One write after the other.
-    writing: JoinSet<()>,
+    writing: JoinSet<Option<KeysWritten>>,
 }
 
 impl Kept {
-    fn write(&mut self, what: &'static str, write: impl FnOnce() -> std::io::Result<()> + Send + 'static) {
-        self.writing.spawn_blocking(move || {
-            if let Err(error) = write() {
-                tracing::error!(%error, "{what} cannot be written");
-            }
-        });
-    }
-
     fn write_members(&mut self, pool: &Pool, left: bool) {
         self.written = pool.revision();
         if let Some(path) = self.members.clone() {
             let places = Places::new(table::places(&pool.members()), left);
-            self.write("the file of members", move || places.write(&path));
+            self.writing.spawn_blocking(move || {
+                if let Err(error) = places.write(&path) {
+                    tracing::error!(%error, "the file of members cannot be written");
+                }
+                None
+            });
         }
+    }
+
+    fn write_keys(&mut self, keys: Keys) {
+        let path = self.keys.clone();
+        self.writing.spawn_blocking(move || {
+            let outcome = path.map_or(Ok(()), |path| places::write(&path, &keys.keys));
+            Some((keys, outcome))
+        });
+    }
+
+    /// Takes note of what became of keys; those that are not in their file are tried again.
+    fn keys_written(&mut self, (keys, outcome): KeysWritten, now: Moment) -> (u64, Result<(), String>) {
+        let revision = keys.revision;
+        let outcome = outcome.map_err(|error| {
+            tracing::error!(%error, "the keyring cannot be written");
+            // There may be newer ones by now.
+            self.new_keys.get_or_insert(Keys { not_before: now + KEYS_AGAIN, ..keys });
+            error.to_string()
+        });
+        (revision, outcome)
     }
 
     /// Begins what is to be written next.
@@ -103,25 +135,33 @@ impl Kept {
         if !self.writing.is_empty() {
             return;
         }
-        if let Some(keys) = self.new_keys.take() {
-            if let Some(path) = self.keys.clone() {
-                self.write("the keyring", move || places::write(&path, &keys));
-            }
+        if let Some(keys) = self.new_keys.take_if(|keys| keys.not_before <= now) {
+            self.write_keys(keys);
         } else if self.written != pool.revision() && now.since(self.last) >= WRITE_EVERY {
             self.last = now;
             self.write_members(pool, false);
         }
     }
 
-    /// Writes what is still to be written.
+    async fn until_written(&mut self) {
+        while let Some(written) = self.writing.join_next().await {
+            if let Ok(Some(written)) = written {
+                // Nobody waits for it any more.
+                drop(self.keys_written(written, Moment::default()));
+            }
+        }
+    }
+
+    /// Writes what is still to be written; keys that failed get one more try.
     async fn finish(&mut self, pool: &Pool, left: bool) {
-        while self.writing.join_next().await.is_some() {}
-        self.go_on(pool, self.last);
-        while self.writing.join_next().await.is_some() {}
+        self.until_written().await;
+        if let Some(keys) = self.new_keys.take() {
+            self.write_keys(keys);
+        }
         if left || self.written != pool.revision() {
             self.write_members(pool, left);
         }
-        while self.writing.join_next().await.is_some() {}
+        self.until_written().await;
     }
 }
 
@@ -144,6 +184,7 @@ pub(crate) struct Driver {
     /// Questions of this node's that are open.
     asked: JoinSet<(u64, Result<Bytes, String>)>,
     places: Arc<Semaphore>,
+    guard: Arc<Guard>,
     /// The address that the sockets are bound to.
     source: IpAddr,
     /// Which revision of the members was published.
@@ -187,6 +228,7 @@ impl Driver {
             next_ticket: 0,
             asked: JoinSet::new(),
             places: Arc::new(Semaphore::new(STREAMS_AT_ONCE)),
+            guard: Arc::new(Guard::new(Door::of(options))),
             revision: 0,
             kept,
         }
@@ -201,7 +243,7 @@ impl Driver {
     ) {
         let (questions, mut incoming) = mpsc::channel(REQUESTS);
         let mut listening = JoinSet::new();
-        listening.spawn(streams::listen(listener, questions));
+        listening.spawn(streams::listen(listener, questions, Arc::clone(&self.guard)));
         let mut buffer = vec![0; BUFFER];
         self.handle(Input::Rejoin(before));
         loop {
@@ -236,7 +278,12 @@ impl Driver {
                         self.handle(Input::Answered { ticket, answer });
                     }
                 }
-                Some(_) = self.kept.writing.join_next() => {}
+                Some(written) = self.kept.writing.join_next() => {
+                    if let Ok(Some(written)) = written {
+                        let (revision, outcome) = self.kept.keys_written(written, self.clock.now());
+                        self.handle(Input::KeysKept { revision, outcome });
+                    }
+                }
                 () = tokio::time::sleep(wait) => {}
             }
         }
@@ -251,6 +298,8 @@ impl Driver {
 
     fn requested(&mut self, request: Request) {
         match request {
+            // Whoever asked sees that it has stopped.
+            Request::Join(..) | Request::Keys(..) if *self.left.borrow() => {}
             Request::Join(addresses, met) => {
                 self.joining.extend(addresses.iter().map(|address| (*address, met.clone())));
                 self.handle(Input::Join(addresses));
@@ -317,9 +366,16 @@ impl Driver {
                         let _ = done.send(report);
                     }
                 }
-                Output::KeysChanged(keys) => self.kept.new_keys = Some(keys),
+                Output::KeysChanged { revision, keys } => {
+                    let not_before = Moment::default();
+                    self.kept.new_keys = Some(Keys { revision, keys, not_before });
+                }
                 Output::Left => {
                     self.publish();
+                    // Nothing comes of these any more; whoever waits sees that it has stopped.
+                    self.joining.clear();
+                    self.rounds.clear();
+                    self.asking.clear();
                     self.left.send_replace(true);
                 }
             }
@@ -338,6 +394,7 @@ impl Driver {
             published.coordinate.clone_from(self.pool.coordinate());
             false
         });
+        self.guard.resize(self.pool.size());
         self.kept.go_on(&self.pool, self.clock.now());
     }
 }

@@ -38,7 +38,7 @@ pub struct Stopped;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum JoinError {
     /// At none of the addresses somebody was met; each with why.
-    #[error("{}", listed(.0))]
+    #[error("{}", listed(.0.iter().map(|(address, why)| format!("Failed to join {address}: {why}"))))]
     Nobody(Vec<(SocketAddr, Unjoined)>),
     /// The pool has been left or shut down.
     #[error(transparent)]
@@ -46,11 +46,11 @@ pub enum JoinError {
 }
 
 /// Several problems as one text, as operators know it.
-fn listed(problems: &[(SocketAddr, Unjoined)]) -> String {
-    let noun = if problems.len() == 1 { "error" } else { "errors" };
-    let lines: String =
-        problems.iter().map(|(address, why)| format!("\t* Failed to join {address}: {why}\n")).collect();
-    format!("{} {noun} occurred:\n{lines}\n", problems.len())
+pub fn listed(problems: impl ExactSizeIterator<Item = String>) -> String {
+    let count = problems.len();
+    let noun = if count == 1 { "error" } else { "errors" };
+    let lines: String = problems.map(|problem| format!("\t* {problem}\n")).collect();
+    format!("{count} {noun} occurred:\n{lines}\n")
 }
 
 /// This agent's membership in a gossip pool.

@@ -11,6 +11,7 @@
 //! a queue grow without bound, or trust a packet. What makes no sense is counted and dropped.
 
 mod awareness;
+mod door;
 mod driver;
 mod event;
 mod gossip;
@@ -25,7 +26,7 @@ mod vivaldi;
 mod wire;
 
 pub use event::MemberEvent;
-pub use gossip::{Gossip, JoinError, Stopped};
+pub use gossip::{Gossip, JoinError, Stopped, listed};
 pub use keyring::KeyRequest;
 pub use options::{Admission, Options, Timing};
 pub use pool::{Figures, Input, Output, Pool, PoolError, Unjoined};

@@ -22,10 +22,12 @@ mod leaving;
 mod probing;
 mod syncing;
 pub(crate) mod table;
+#[cfg(test)]
+mod tests;
 mod timers;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -38,12 +40,13 @@ use rand_for_foca::rngs::StdRng;
 use rand_for_foca::{RngExt, SeedableRng};
 
 use crate::awareness::Awareness;
+use crate::door::Door;
 use crate::keyring::Keyring;
 use crate::options::{Options, Timing, foca_config};
 use crate::pool::engine::{Kind, Note, Sending, Wishes};
 use crate::pool::inbox::{Inbox, Records};
 pub use crate::pool::inout::{Figures, Input, Output, Unjoined};
-use crate::pool::keys::KeyRounds;
+use crate::pool::keys::{Keeping, KeyRounds};
 use crate::pool::probing::Probing;
 use crate::pool::syncing::Purpose;
 use crate::pool::table::Table;
@@ -55,9 +58,14 @@ use crate::wire::{Packet, Seal};
 /// How often what is missing is asked for again.
 const TICK: Duration = Duration::from_millis(500);
 
+/// How far beyond its own a version of this node's record may be for it to have been its own in an
+/// earlier life, in milliseconds: a century. A clock that begins at 1970 is behind by less.
+const FARTHEST_VERSION: u64 = 100 * 365 * 24 * 60 * 60 * 1000;
+
 /// One node's view of its cluster. See the crate's front page.
 pub struct Pool {
     options: Options,
+    door: Door,
     timing: Timing,
     foca: Foca<Id, PostcardCodec, StdRng, Records>,
     wishes: Wishes,
@@ -83,6 +91,7 @@ pub struct Pool {
     /// Whose records were missing at the last tick.
     missing_before: BTreeSet<u64>,
     rounds: KeyRounds,
+    keeping: Keeping,
     /// When everything is compared again, and how long after that once more.
     next_sync: Moment,
     sync_pause: Duration,
@@ -122,7 +131,7 @@ impl Pool {
             protocols: Protocols::default(),
         };
         let encoded = Bytes::from(me.encode()?);
-        let inbox = Arc::new(Mutex::new(Inbox::new(id.key)));
+        let inbox = Arc::new(Mutex::new(Inbox::new(id.key, Door::of(options))));
         let mut chance = StdRng::seed_from_u64(seed);
         let timing = options.timing;
         let foca = Foca::with_custom_broadcast(
@@ -154,6 +163,7 @@ impl Pool {
             past: Vec::new(),
             missing_before: BTreeSet::new(),
             rounds: KeyRounds::default(),
+            keeping: Keeping::default(),
             next_sync: now,
             sync_pause: timing.sync_interval,
             sized_for: 1,
@@ -162,14 +172,15 @@ impl Pool {
             figures: Figures::default(),
             outputs: Vec::new(),
             chance,
+            door: Door::of(options),
             options: options.clone(),
         };
         this.timers.set(now + TICK, Due::Tick);
         let (sync, reconnect) = (this.timing.sync_interval, this.timing.reconnect_interval);
-        for (interval, due) in [(sync, Due::Sync), (reconnect, Due::Reconnect)] {
-            let first = interval.mul_f64(this.chance.random_range(0.5..1.0));
-            this.timers.set(now + first, due);
-        }
+        this.next_sync = now + sync.mul_f64(this.chance.random_range(0.5..1.0));
+        this.timers.set(this.next_sync, Due::Sync);
+        let first = reconnect.mul_f64(this.chance.random_range(0.5..1.0));
+        this.timers.set(now + first, Due::Reconnect);
         this.broadcast_record();
         this.outputs.extend(this.table.changes(now).into_iter().map(Output::Event));
         Ok(this)
@@ -185,6 +196,11 @@ impl Pool {
     #[must_use]
     pub fn revision(&self) -> u64 {
         self.table.revision
+    }
+
+    /// How many members are there, this node included.
+    pub(crate) fn size(&self) -> usize {
+        self.foca.num_members() + 1
     }
 
     /// What has passed through.
@@ -245,11 +261,12 @@ impl Pool {
             Input::Join(addresses) => self.join(addresses),
             Input::Rejoin(addresses) => self.past = addresses,
             Input::SetTags(tags) => {
-                let next = Record { tags, version: self.me.version + 1, ..self.me.clone() };
+                let next = Record { tags, version: self.next_version(), ..self.me.clone() };
                 next.encode()?;
                 self.say(next);
             }
             Input::Keys { round, request } => self.ask_keys(round, request),
+            Input::KeysKept { revision, outcome } => self.keys_kept(revision, &outcome),
             Input::ForceLeave { name, prune } => self.force_leave(&name, prune),
             Input::Leave => self.leave(now),
         }
@@ -257,14 +274,9 @@ impl Pool {
         Ok(std::mem::take(&mut self.outputs))
     }
 
-    /// Whether anybody at this address may take part.
-    fn is_allowed(&self, address: IpAddr) -> bool {
-        self.options.allowed.is_empty() || self.options.allowed.iter().any(|range| range.contains(&address))
-    }
-
     fn packet(&mut self, from: SocketAddr, data: &Bytes, now: Moment) {
         self.figures.received += 1;
-        let packet = self.seal.open_packet(data).filter(|_| self.is_allowed(from.ip()));
+        let packet = self.seal.open_packet(data).filter(|_| self.door.is_open_to(from.ip()));
         let sense = match packet {
             Some(Packet::Foca(body)) => self.feed(&body, None, now),
             Some(Packet::Answer(point, body)) => self.feed(&body, Some(&point), now),
@@ -345,6 +357,11 @@ impl Pool {
         }
     }
 
+    /// The version of what this node says next.
+    fn next_version(&self) -> u64 {
+        self.me.version.saturating_add(1)
+    }
+
     /// Changes what this node says of itself and tells the others.
     fn say(&mut self, record: Record) {
         match record.encode() {
@@ -398,7 +415,8 @@ impl Pool {
         for notice in came.notices {
             self.ask_for_record(&notice);
         }
-        if let Some(version) = came.refute.filter(|version| *version > self.me.version) {
+        let believable = self.next_version()..=self.me.version.saturating_add(FARTHEST_VERSION);
+        if let Some(version) = came.refute.filter(|version| believable.contains(version)) {
             // Someone repeats what this node said in an earlier life, or says what it never did.
             let version = version.saturating_add(1);
             self.say(Record { version, leaving: self.leaving, pruned: false, ..self.me.clone() });
@@ -458,7 +476,7 @@ impl Pool {
                 Note::Reborn(id) => {
                     self.awareness.worse(1);
                     self.table.up(id);
-                    self.say(Record { id, version: self.me.version + 1, ..self.me.clone() });
+                    self.say(Record { id, version: self.next_version(), ..self.me.clone() });
                 }
                 other => self.heed_probe(other, point, now),
             }
@@ -467,7 +485,7 @@ impl Pool {
 
     /// Larger pools need more retransmissions and more patience.
     fn resize(&mut self) {
-        let members = self.foca.num_members() + 1;
+        let members = self.size();
         if members * 4 > self.sized_for * 5 || members * 2 < self.sized_for {
             match self.foca.set_config(foca_config(&self.timing, members)) {
                 Ok(()) => self.sized_for = members,

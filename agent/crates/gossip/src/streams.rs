@@ -1,9 +1,11 @@
 //! Streams between members: a connection carries one question and its answer, each with its length
 //! before it.
 
+use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -13,6 +15,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::task::JoinSet;
 
+use crate::door::Door;
 use crate::talk::MAX_TALK;
 
 /// How long a connection may take to come about.
@@ -23,8 +26,36 @@ const TALK_LIMIT: Duration = Duration::from_secs(10);
 const MOST_ASKING: usize = 64;
 /// What more than the frame itself is sealed with at the most.
 const MOST_FRAME: usize = MAX_TALK + 1024;
+/// How many connections one address may have open at once.
+const MOST_OF_ONE: usize = 8;
+/// How long whoever has connected may take to begin asking.
+const BEGIN_LIMIT: Duration = Duration::from_secs(2);
+/// How long a question may be in a pool of any size: enough for what a member of a pool of ten
+/// thousand says as it meets one that is alone.
+const QUESTION_FLOOR: usize = 1024 * 1024;
+/// How much longer it may be for each member: several times what most have to say of one.
+const QUESTION_OF_ONE: usize = 4096;
 /// How much room is made for what is announced before it comes.
 const FIRST_ROOM: usize = 64 * 1024;
+
+/// What is asked of others before anything of theirs is read.
+pub(crate) struct Guard {
+    door: Door,
+    /// The longest question, in bytes.
+    most_question: AtomicUsize,
+}
+
+impl Guard {
+    pub(crate) fn new(door: Door) -> Self {
+        Self { door, most_question: AtomicUsize::new(QUESTION_FLOOR) }
+    }
+
+    /// Larger pools have more to ask.
+    pub(crate) fn resize(&self, members: usize) {
+        let most = QUESTION_FLOOR.saturating_add(members.saturating_mul(QUESTION_OF_ONE)).min(MOST_FRAME);
+        self.most_question.store(most, Ordering::Relaxed);
+    }
+}
 
 /// A question that came, and where its answer goes; dropping that hangs up.
 pub(crate) struct Incoming {
@@ -43,7 +74,8 @@ pub(crate) async fn ask(source: IpAddr, to: SocketAddr, question: Bytes) -> Resu
         dialled.map_err(|error| format!("dial tcp {to}: {}", in_known_words(&error, "connect: ")))?;
     let talk = async {
         write(&mut stream, &question).await?;
-        read(&mut stream).await
+        let length = stream.read_u32().await?;
+        read(&mut stream, length, MOST_FRAME).await
     };
     match tokio::time::timeout(TALK_LIMIT, talk).await {
         Ok(Ok(answer)) => Ok(answer),
@@ -65,8 +97,10 @@ fn in_known_words(error: &io::Error, call: &str) -> String {
 }
 
 /// Takes questions until it is dropped.
-pub(crate) async fn listen(listener: TcpListener, questions: mpsc::Sender<Incoming>) {
+pub(crate) async fn listen(listener: TcpListener, questions: mpsc::Sender<Incoming>, guard: Arc<Guard>) {
     let places = Arc::new(Semaphore::new(MOST_ASKING));
+    // Each connection holds a share of its address.
+    let mut addresses: HashMap<IpAddr, Arc<()>> = HashMap::new();
     let mut talks = JoinSet::new();
     loop {
         // Whoever comes when all places are taken waits in the system's queue.
@@ -77,10 +111,16 @@ pub(crate) async fn listen(listener: TcpListener, questions: mpsc::Sender<Incomi
         };
         match accepted {
             Ok((stream, from)) => {
-                let questions = questions.clone();
+                addresses.retain(|_, share| Arc::strong_count(share) > 1);
+                let share = addresses.entry(from.ip()).or_default();
+                if !guard.door.is_open_to(from.ip()) || Arc::strong_count(share) > MOST_OF_ONE {
+                    tracing::debug!(%from, "a connection that is not taken");
+                    continue;
+                }
+                let (share, guard, questions) = (Arc::clone(share), Arc::clone(&guard), questions.clone());
                 talks.spawn(async move {
-                    let _place = place;
-                    match tokio::time::timeout(TALK_LIMIT, serve(stream, from, &questions)).await {
+                    let _places = (place, share);
+                    match tokio::time::timeout(TALK_LIMIT, serve(stream, from, &questions, &guard)).await {
                         Ok(Ok(())) => {}
                         Ok(Err(error)) => tracing::debug!(%error, %from, "a member's question"),
                         Err(_) => tracing::debug!(%from, "a member's question took too long"),
@@ -100,9 +140,11 @@ async fn serve(
     mut stream: TcpStream,
     from: SocketAddr,
     questions: &mpsc::Sender<Incoming>,
+    guard: &Guard,
 ) -> io::Result<()> {
     stream.set_nodelay(true)?;
-    let question = read(&mut stream).await?;
+    let length = tokio::time::timeout(BEGIN_LIMIT, stream.read_u32()).await??;
+    let question = read(&mut stream, length, guard.most_question.load(Ordering::Relaxed)).await?;
     let (answer, answered) = oneshot::channel();
     let incoming = Incoming { from, question, answer };
     questions.send(incoming).await.map_err(|_| io::Error::from(io::ErrorKind::BrokenPipe))?;
@@ -121,9 +163,9 @@ async fn write(stream: &mut TcpStream, frame: &[u8]) -> io::Result<()> {
     stream.write_all(&whole).await
 }
 
-async fn read(stream: &mut TcpStream) -> io::Result<Bytes> {
-    let length = stream.read_u32().await? as usize;
-    if length > MOST_FRAME {
+async fn read(stream: &mut TcpStream, length: u32, most: usize) -> io::Result<Bytes> {
+    let length = length as usize;
+    if length > most {
         return Err(io::Error::from(io::ErrorKind::FileTooLarge));
     }
     // Room is made as bytes come: whoever announces a lot has to send it too.

@@ -300,7 +300,9 @@ impl World {
                 }
                 Output::Joined { address, outcome } => self.node_mut(number).joined.push((address, outcome)),
                 Output::Keys { report, .. } => self.node_mut(number).reports.push(report),
-                Output::KeysChanged(_) => {}
+                Output::KeysChanged { revision, .. } => {
+                    self.tell(number, Input::KeysKept { revision, outcome: Ok(()) });
+                }
                 Output::Left => self.node_mut(number).left = true,
             }
         }

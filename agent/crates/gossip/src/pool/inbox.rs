@@ -5,12 +5,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use foca::{BroadcastHandler, Invalidates};
 
+use crate::door::Door;
 use crate::pool::table::MAX_MEMBERS;
 use crate::record::{Id, News, Notice, Record};
 
 /// See the module's documentation.
 pub(crate) struct Inbox {
     me: u64,
+    door: Door,
     /// The newest version of each record that was here, or of which there is notice.
     versions: HashMap<u64, u64>,
     records: Vec<Record>,
@@ -27,8 +29,8 @@ pub(crate) struct Came {
 }
 
 impl Inbox {
-    pub(crate) fn new(me: u64) -> Self {
-        Self { me, versions: HashMap::new(), records: Vec::new(), notices: Vec::new(), refute: None }
+    pub(crate) fn new(me: u64, door: Door) -> Self {
+        Self { me, door, versions: HashMap::new(), records: Vec::new(), notices: Vec::new(), refute: None }
     }
 
     /// Whether this is newer than what was here; it counts as having been here from now on.
@@ -41,10 +43,13 @@ impl Inbox {
         true
     }
 
-    /// Takes a record from someone else. Says whether it is news.
+    /// Takes a record from someone else, if it is of one who may take part. Says whether it is news.
     pub(crate) fn offer(&mut self, record: Record) -> bool {
         if record.id.key == self.me {
             self.refute = self.refute.max(Some(record.version));
+            return false;
+        }
+        if !self.door.admits(&record) {
             return false;
         }
         let news = self.is_news(record.id.key, record.version);
@@ -58,6 +63,9 @@ impl Inbox {
     fn offer_notice(&mut self, notice: Notice) -> bool {
         if notice.id.key == self.me {
             self.refute = self.refute.max(Some(notice.version));
+            return false;
+        }
+        if !self.door.is_open_to(notice.id.address.ip()) {
             return false;
         }
         let news = self.is_news(notice.id.key, notice.version);

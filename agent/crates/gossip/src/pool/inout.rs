@@ -50,6 +50,13 @@ pub enum Input {
         /// What.
         request: KeyRequest,
     },
+    /// What became of writing an [`Output::KeysChanged`] down; older ones count as written with it.
+    KeysKept {
+        /// Of which one.
+        revision: u64,
+        /// Why it cannot be written. It may be tried again.
+        outcome: Result<(), String>,
+    },
     /// Have everybody see a failed member as left.
     ForceLeave {
         /// Its name.
@@ -103,8 +110,13 @@ pub enum Output {
         /// What they say.
         report: KeyReport,
     },
-    /// The keys have changed: these are to be there after a restart, the one that seals first.
-    KeysChanged(Vec<String>),
+    /// The keys have changed. Nobody is told so before [`Input::KeysKept`].
+    KeysChanged {
+        /// Tells this change from others; later ones have greater numbers.
+        revision: u64,
+        /// Those that are to be there after a restart, the one that seals first.
+        keys: Vec<String>,
+    },
     /// This node has left; the pool does nothing any more.
     Left,
 }

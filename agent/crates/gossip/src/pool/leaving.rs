@@ -23,7 +23,7 @@ impl Pool {
         self.leaving = true;
         self.joining.clear();
         self.past.clear();
-        self.say(Record { leaving: true, version: self.me.version + 1, ..self.me.clone() });
+        self.say(Record { leaving: true, version: self.next_version(), ..self.me.clone() });
         let others: Vec<SocketAddr> = self.table.others().map(|id| id.address).take(LEAVE_FANOUT).collect();
         let linger = if others.is_empty() { Duration::ZERO } else { LEAVE_LINGER };
         // One that is too long for a packet is asked for by stream.

@@ -10,6 +10,7 @@ use lictor_sys::clock::Moment;
 use rand_for_foca::RngExt;
 use rand_for_foca::seq::IteratorRandom;
 
+use crate::pool::keys::Whom;
 use crate::pool::table::MAX_MEMBERS;
 use crate::pool::timers::Due;
 use crate::pool::{Output, Pool, Unjoined};
@@ -103,14 +104,22 @@ impl Pool {
     }
 
     /// Compares everything with another member before long: there is much news.
-    fn sync_soon(&mut self, now: Moment) {
+    pub(super) fn sync_soon(&mut self, now: Moment) {
         self.sync_pause = SOON;
-        self.plan_sync(now);
+        let soon = self.after_pause(now);
+        // What is planned is never put off, however often there is news.
+        if soon < self.next_sync {
+            self.plan_sync(soon);
+        }
     }
 
-    fn plan_sync(&mut self, now: Moment) {
-        self.next_sync = now + self.sync_pause.mul_f64(self.chance.random_range(0.8..1.2));
-        self.timers.set(self.next_sync, Due::Sync);
+    fn after_pause(&mut self, now: Moment) -> Moment {
+        now + self.sync_pause.mul_f64(self.chance.random_range(0.8..1.2))
+    }
+
+    fn plan_sync(&mut self, at: Moment) {
+        self.next_sync = at;
+        self.timers.set(at, Due::Sync);
     }
 
     pub(super) fn sync_with_anyone(&mut self, now: Moment) {
@@ -119,7 +128,8 @@ impl Pool {
             return;
         }
         self.sync_pause = (self.sync_pause * 2).min(self.timing.sync(self.sized_for));
-        self.plan_sync(now);
+        let next = self.after_pause(now);
+        self.plan_sync(next);
         if let Some(id) = self.table.others().choose(&mut self.chance)
             && self.asked.len() < MOST_ASKED
         {
@@ -164,7 +174,7 @@ impl Pool {
         let members: Vec<Member<Id>> = knowledge
             .members
             .iter()
-            .filter(|(id, ..)| self.is_allowed(id.address.ip()))
+            .filter(|(id, ..)| self.door.is_open_to(id.address.ip()))
             // foca would look through all that it knows for each of them.
             .filter(|(id, _, code)| !self.table.knows(*id, state(*code) != State::Down))
             .map(|(id, incarnation, code)| Member::new(*id, *incarnation, state(*code)))
@@ -181,13 +191,11 @@ impl Pool {
     }
 
     /// Takes in records; spreads them if few are news. Returns how many are.
-    fn take(&mut self, records: &[Bytes]) -> usize {
+    pub(super) fn take(&mut self, records: &[Bytes]) -> usize {
         let mut news = Vec::new();
         for bytes in records {
             let Some(record) = Record::decode(bytes) else { continue };
-            let admitted = self.is_allowed(record.id.address.ip())
-                && self.options.admission.check(&record.name, &record.tags).is_ok();
-            if admitted && self.inbox().offer(record.clone()) {
+            if self.inbox().offer(record.clone()) {
                 news.push((record, bytes));
             }
         }
@@ -215,8 +223,10 @@ impl Pool {
 
     /// There is a record that is too large to be spread.
     pub(super) fn ask_for_record(&mut self, notice: &Notice) {
+        // Nobody is sent anywhere by a notice alone. Who is not known yet is asked when it is.
+        let Some(to) = self.table.address_of(notice.id.key) else { return };
         if self.asked.len() < MOST_ASKED {
-            self.ask(notice.id.address, Question::Records(vec![notice.id.key]), Purpose::Records);
+            self.ask(to, Question::Records(vec![notice.id.key]), Purpose::Records);
         } else {
             // It comes when everything is compared.
             self.inbox().forget(notice.id.key);
@@ -224,7 +234,7 @@ impl Pool {
     }
 
     pub(super) fn asked(&mut self, ticket: u64, from: SocketAddr, data: &Bytes, now: Moment) {
-        let answer = if self.is_allowed(from.ip()) {
+        let answer = if self.door.is_open_to(from.ip()) {
             match self.seal.open_stream(data).map(|plain| talk::decode::<Asked>(&plain)) {
                 // Whoever cannot seal has no say in keys, even while other things may come plainly.
                 Ok(Some(asked))
@@ -232,7 +242,11 @@ impl Pool {
                 {
                     Some(Answer::Refused("keys are not talked about in the open".to_owned()))
                 }
-                Ok(Some(asked)) => Some(self.reply(asked, now)),
+                Ok(Some(asked)) => match self.reply(ticket, asked, now) {
+                    // It comes later.
+                    None => return,
+                    answer => answer,
+                },
                 Ok(None) => {
                     self.figures.garbage += 1;
                     None
@@ -246,24 +260,30 @@ impl Pool {
             self.figures.garbage += 1;
             None
         };
+        self.answer(ticket, answer.as_ref());
+    }
+
+    /// Answers a question, or hangs up.
+    pub(super) fn answer(&mut self, ticket: u64, answer: Option<&Answer>) {
         let data = answer.map(|answer| {
             let is_secret = matches!(answer, Answer::Keys(_));
-            self.seal.close_stream(&talk::encode(&answer), is_secret, &mut self.chance)
+            self.seal.close_stream(&talk::encode(answer), is_secret, &mut self.chance)
         });
         self.outputs.push(Output::Answer { ticket, data });
     }
 
-    fn reply(&mut self, asked: Asked, now: Moment) -> Answer {
+    /// What there is to answer; `None` if that shows later.
+    fn reply(&mut self, ticket: u64, asked: Asked, now: Moment) -> Option<Answer> {
         let Some(asker) = Record::decode(&asked.record) else {
-            return Answer::Refused("it does not say who it is".to_owned());
+            return Some(Answer::Refused("it does not say who it is".to_owned()));
         };
         if let Err(why) = self.admit(&asked.pool, &asker) {
-            return why;
+            return Some(why);
         }
         if self.leaving && matches!(asked.question, Question::Sync(_)) {
-            return Answer::Refused(format!("Member '{}' is leaving", self.me.name));
+            return Some(Answer::Refused(format!("Member '{}' is leaving", self.me.name)));
         }
-        match asked.question {
+        Some(match asked.question {
             Question::Sync(knowledge) => {
                 let records: Vec<Bytes> =
                     std::iter::once(asked.record).chain(knowledge.records.clone()).collect();
@@ -287,8 +307,11 @@ impl Pool {
                 let answers = self.wishes.sends.extract_if(before.., |sending| sending.to == asker.id);
                 Answer::Packets(answers.map(|sending| sending.data).collect())
             }
-            Question::Keys(request) => Answer::Keys(self.apply_keys(&request)),
-        }
+            Question::Keys(request) => {
+                self.apply_keys(&request, Whom::Asker(ticket));
+                return None;
+            }
+        })
     }
 
     /// Whether somebody may ask.
@@ -302,7 +325,7 @@ impl Pool {
                 _ => format!("Member '{}' is not in the pool '{pool}'", self.me.name),
             });
         }
-        if !self.is_allowed(asker.id.address.ip()) {
+        if !self.door.is_open_to(asker.id.address.ip()) {
             return refused(format!("Member '{}' is not at an address that may join", asker.name));
         }
         if let Err(why) = self.options.admission.check(&asker.name, &asker.tags) {
