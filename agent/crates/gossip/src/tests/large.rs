@@ -35,8 +35,12 @@ fn two_hundred_hear_of_what_is_new_and_of_a_failure() {
     assert!(each < 2000, "nothing happens, and each sends {each} bytes a second");
     world.updates = 0;
     world.tell(100, Input::SetTags(crate::tests::tags("consul")));
-    let heard = world.run_while_every(MINUTE, |world| world.updates < nodes).expect("all to hear of it");
-    assert!(heard < Duration::from_secs(2), "{heard:?}");
+    // Broadcasts reach nearly all; whom they miss hears of it by comparing everything.
+    let nearly_all = nodes - nodes / 50;
+    let most = world.run_while_every(MINUTE, |world| world.updates < nearly_all).expect("most to hear of it");
+    assert!(most < Duration::from_secs(2), "{most:?}");
+    let heard = world.run_while_every(MINUTE * 2, |world| world.updates < nodes);
+    assert!(heard.is_some(), "all hear of it");
     world.kill(7);
     let others = || (0..nodes).filter(|number| *number != 7);
     let noticed = world.run_while_every(MINUTE, |world| others().any(|number| world.alive(number) == nodes));
