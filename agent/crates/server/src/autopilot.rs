@@ -106,9 +106,8 @@ struct Watched {
 }
 
 /// What a leader remembers of the servers. It starts anew with every leader.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Autopilot {
-    started: Moment,
     watched: BTreeMap<u64, Watched>,
     /// Servers that an operator has removed, and when.
     removed: BTreeMap<u64, Moment>,
@@ -117,10 +116,6 @@ pub(crate) struct Autopilot {
 }
 
 impl Autopilot {
-    pub(crate) fn new(now: Moment) -> Self {
-        Self { started: now, watched: BTreeMap::new(), removed: BTreeMap::new(), foreign: BTreeSet::new() }
-    }
-
     /// Takes up how the servers are.
     pub(crate) fn observe(&mut self, view: &View<'_>, now: Moment, unix_millis: u64) {
         self.watched.retain(|id, _| view.peers.iter().any(|peer| peer.raft_id == *id));
@@ -187,15 +182,8 @@ impl Autopilot {
             _ => return None,
         }
         let watched = self.watched.get(&raft_id)?;
-        let is_stable = now.since(watched.since) >= self.stabilization(view.config, now);
+        let is_stable = now.since(watched.since) >= view.config.server_stabilization_time.0;
         (watched.is_healthy && is_stable).then_some(Change::Promote { raft_id, info })
-    }
-
-    /// A leader that has just begun to watch cannot tell how long servers have been healthy, and
-    /// need not make a young cluster wait.
-    fn stabilization(&self, config: &AutopilotConfig, now: Moment) -> Duration {
-        let wanted = config.server_stabilization_time.0;
-        if now.since(self.started) < wanted.mul_f64(1.1) { Duration::ZERO } else { wanted }
     }
 
     /// How the servers are, for operators.

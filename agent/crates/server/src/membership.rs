@@ -81,7 +81,7 @@ impl Server {
         let seen = self.look();
         let now = self.clock.now();
         let mut autopilot = self.autopilot();
-        let autopilot = autopilot.get_or_insert_with(|| Autopilot::new(now));
+        let autopilot = autopilot.get_or_insert_default();
         autopilot.observe(&seen.view(), now, self.clock.unix_millis());
         autopilot.report(&seen.view())
     }
@@ -157,7 +157,7 @@ impl Server {
         let changes = {
             let now = self.clock.now();
             let mut autopilot = self.autopilot();
-            let autopilot = autopilot.get_or_insert_with(|| Autopilot::new(now));
+            let autopilot = autopilot.get_or_insert_default();
             autopilot.observe(&seen.view(), now, self.clock.unix_millis());
             autopilot.plan(&seen.view(), now)
         };

@@ -46,7 +46,7 @@ impl World {
             peers: numbers.map(peer).collect(),
             greetings: BTreeMap::new(),
             config: AutopilotConfig::default(),
-            autopilot: Autopilot::new(Moment::default()),
+            autopilot: Autopilot::default(),
             now: Moment::default(),
         };
         world.pass(60);
@@ -184,10 +184,12 @@ fn a_server_that_comes_is_a_learner_until_it_was_healthy_for_long_enough() {
 }
 
 #[test]
-fn a_leader_that_has_just_been_elected_does_not_make_a_young_cluster_wait() {
+fn a_leader_that_has_just_been_elected_waits_as_long_as_any_other() {
     let mut world = World::of(1..=2);
     world.peers[1].is_voter = false;
-    world.autopilot = Autopilot::new(world.now);
+    world.autopilot = Autopilot::default();
+    assert_eq!(world.plan(), []);
+    world.pass(10);
     assert_eq!(world.plan(), [Change::Promote { raft_id: 2, info: member(2).info() }]);
 }
 
