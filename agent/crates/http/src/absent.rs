@@ -19,10 +19,6 @@ pub(crate) async fn snapshots(_call: Call) -> Result<Response<Body>, Failure> {
     absent("snapshots over the API")
 }
 
-pub(crate) async fn prepared_queries(_call: Call) -> Result<Response<Body>, Failure> {
-    absent("prepared queries")
-}
-
 pub(crate) async fn mesh(_call: Call) -> Result<Response<Body>, Failure> {
     absent("service mesh, which Lictor leaves to others")
 }

@@ -12,9 +12,12 @@ use serde::{Deserialize, Serialize};
 use crate::check::Check;
 use crate::coordinate::NodeCoordinate;
 use crate::error::Error;
-use crate::ids::{CheckId, Datacenter, Key, NodeId, NodeName, RaftIndex, ServiceId, SessionId, Token};
+use crate::ids::{
+    CheckId, Datacenter, Key, NodeId, NodeName, PreparedQueryId, RaftIndex, ServiceId, SessionId, Token,
+};
 use crate::node::null_when_empty;
 use crate::operator::AutopilotConfig;
+use crate::prepared::PreparedQuery;
 use crate::service::Service;
 use crate::session::Session;
 use crate::txn::{Operation, TransactionReply};
@@ -48,6 +51,19 @@ pub enum Command {
     UpdateCoordinates(Vec<NodeCoordinate>),
     /// Do many things or none → [`Outcome::Transaction`].
     Transaction(Vec<Operation>),
+    /// Change prepared queries → [`Outcome::PreparedQuery`].
+    Prepared(PreparedChange),
+}
+
+/// A change of prepared queries.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum PreparedChange {
+    /// Keep a query; its id is chosen on the way.
+    Create(Box<PreparedQuery>),
+    /// Put a query into the place of the one with its id.
+    Update(Box<PreparedQuery>),
+    /// Forget a query.
+    Delete(PreparedQueryId),
 }
 
 /// A key that nobody may lock for a while, because its holder has gone and may not know it yet.
@@ -165,6 +181,8 @@ pub enum Outcome {
     Session(Arc<Session>),
     /// What the transaction came to.
     Transaction(TransactionReply),
+    /// The id of the prepared query it was about.
+    PreparedQuery(PreparedQueryId),
     /// The state machine refused it; nothing was changed.
     Refused(Error),
 }

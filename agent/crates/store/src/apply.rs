@@ -6,6 +6,7 @@
 mod catalog;
 mod kv;
 mod operator;
+mod prepared;
 mod session;
 mod txn;
 
@@ -43,6 +44,7 @@ pub(crate) fn apply(
         Command::SetAutopilot { config, cas } => change.set_autopilot(*config, cas),
         Command::UpdateCoordinates(coordinates) => change.update_coordinates(coordinates),
         Command::Transaction(operations) => Outcome::Transaction(change.transaction(&operations)),
+        Command::Prepared(prepared) => change.prepared(prepared),
         // Nothing that is replicated changes; a log that has one all the same stays readable.
         Command::RenewSession(_) => Outcome::Done,
     }
