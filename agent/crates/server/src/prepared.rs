@@ -162,9 +162,16 @@ pub(crate) fn arrange(
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
+    use lictor_model::RaftIndex;
+    use lictor_model::command::{Command, Registration};
+    use lictor_model::coordinate::{Coordinate, NodeCoordinate};
     use lictor_model::prepared::{DnsOptions, FailoverTarget, TemplateOptions};
-    use lictor_store::Store;
+    use lictor_model::query::Query;
+    use lictor_model::service::Service;
+    use lictor_store::{Store, eval};
 
     fn named() -> PreparedQuery {
         let service = ServiceQuery { service: "web".to_owned(), ..ServiceQuery::default() };
@@ -250,6 +257,51 @@ mod tests {
         ] {
             assert_eq!(why(ttl), Some(format!("Invalid prepared query: {text}")));
         }
+    }
+
+    /// A store with the service `web` on these nodes, of which those with a distance have coordinates.
+    fn with_nodes(nodes: &[(&str, Option<f64>)]) -> Store {
+        let store = Store::new();
+        let service = Service { id: "web".into(), name: "web".into(), ..Service::default() };
+        let registered = nodes.iter().map(|(node, _)| {
+            Command::Register(Box::new(Registration {
+                node: (*node).into(),
+                address: "10.0.0.1".to_owned(),
+                service: Some(service.clone().into()),
+                ..Registration::default()
+            }))
+        });
+        let placed = nodes.iter().filter_map(|(node, distance)| {
+            let coord = Coordinate { vec: vec![(*distance)?; 8], ..Coordinate::default() };
+            Some(NodeCoordinate { node: (*node).into(), segment: String::new(), coord })
+        });
+        let commands = registered.chain([Command::UpdateCoordinates(placed.collect())]);
+        store.apply(commands.zip(2..).map(|(command, index)| (RaftIndex(index), command)));
+        store.apply([(RaftIndex(90), Command::Prepared(PreparedChange::Create(Box::new(named()))))]);
+        store
+    }
+
+    fn arranged(store: &Store, near: &str, limit: Option<usize>) -> Vec<String> {
+        let (snapshot, near) = (store.snapshot(), near.to_owned());
+        let execution = Execution { name: "q".to_owned(), near, limit, ..Execution::default() };
+        let query = Query::ExecutePrepared(Box::new(execution.clone()));
+        let mut answer = eval(&snapshot, &query, &Authorizer::agent()).unwrap().answer;
+        arrange(&mut answer, &execution, &snapshot, &"dc1".into());
+        let Answer::Executed(executed) = answer else { panic!("{answer:?}") };
+        assert_eq!(executed.datacenter.as_str(), "dc1");
+        executed.instances.iter().map(|instance| instance.node.name.to_string()).collect()
+    }
+
+    #[test]
+    fn the_nearest_come_first_and_else_every_order_comes() {
+        let store =
+            with_nodes(&[("nowhere", None), ("far", Some(0.5)), ("near", Some(0.1)), ("mid", Some(0.2))]);
+        assert_eq!(arranged(&store, "near", None), ["near", "mid", "far", "nowhere"]);
+        assert_eq!(arranged(&store, "FAR", Some(2)), ["far", "mid"]);
+        let first = (0..1000).map(|_| arranged(&store, "", Some(1)).concat());
+        assert_eq!(first.collect::<BTreeSet<_>>().len(), 4);
+        // A node comes first where it is near itself, whatever is known of distances.
+        assert_eq!(arranged(&store, "nowhere", None).first().map(String::as_str), Some("nowhere"));
     }
 
     #[test]
