@@ -95,9 +95,10 @@ impl Measures {
             Command::CreateSession(_) | Command::EndSessions(_) => (Some(&self.sessions), true),
             Command::RenewSession(_) => (None, false),
             Command::Transaction(_) => (Some(&self.transactions), true),
-            Command::EndLockDelays(_) | Command::SetAutopilot { .. } | Command::UpdateCoordinates(_) => {
-                (None, true)
-            }
+            Command::EndLockDelays(_)
+            | Command::SetAutopilot { .. }
+            | Command::UpdateCoordinates(_)
+            | Command::Restore(_) => (None, true),
         }
     }
 }

@@ -26,5 +26,6 @@ mod metrics;
 mod quickstart;
 mod reload;
 mod sandbox;
+mod snapshots;
 mod startup;
 mod sync;

@@ -15,10 +15,6 @@ pub(crate) async fn events(_call: Call) -> Result<Response<Body>, Failure> {
     absent("user events")
 }
 
-pub(crate) async fn snapshots(_call: Call) -> Result<Response<Body>, Failure> {
-    absent("snapshots over the API")
-}
-
 pub(crate) async fn prepared_queries(_call: Call) -> Result<Response<Body>, Failure> {
     absent("prepared queries")
 }

@@ -1,6 +1,6 @@
 //! One request on its way to an endpoint.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use axum::body::Body;
@@ -33,6 +33,9 @@ pub(crate) struct Call {
     pub(crate) params: Params,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Result<Bytes, Oversized>,
+    /// The body as it comes, for those few that do not wait for all of it; else empty. Behind a
+    /// lock, since a body by itself cannot be lent to other threads.
+    pub(crate) stream: Mutex<Body>,
 }
 
 impl Call {

@@ -15,6 +15,7 @@ use proptest::prelude::*;
 use crate::{Evaluation, Snapshot, Store, eval};
 
 mod locks;
+mod restore;
 
 fn ask(snapshot: &Snapshot, query: &Query) -> Evaluation {
     eval(snapshot, query, &Authorizer::agent()).unwrap()
