@@ -128,7 +128,7 @@ impl Unverified {
     fn keep_as(&self, target: &Path) -> io::Result<()> {
         fs::rename(&self.0, target)?;
         let directory = target.parent().filter(|parent| !parent.as_os_str().is_empty());
-        File::open(directory.unwrap_or(Path::new(".")))?.sync_all()
+        File::open(directory.unwrap_or_else(|| Path::new(".")))?.sync_all()
     }
 }
 

@@ -1,5 +1,6 @@
 //! `snapshot inspect`.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -84,7 +85,7 @@ fn largest_first(amounts: BTreeMap<String, Amount>) -> Vec<Line> {
         .into_iter()
         .map(|(name, amount)| Line { name, sum: amount.bytes, count: amount.count })
         .collect();
-    lines.sort_by(|one, other| other.sum.cmp(&one.sum));
+    lines.sort_by_key(|line| Reverse(line.sum));
     lines
 }
 
@@ -135,8 +136,7 @@ fn bytes(number: u64) -> String {
     let Some((unit, name)) = UNITS.into_iter().find(|(unit, _)| number >= *unit) else {
         return if number == 0 { "0".to_owned() } else { format!("{number}B") };
     };
-    // Far below what a number of this kind can hold exactly.
-    #[allow(clippy::cast_precision_loss)]
+    #[allow(clippy::cast_precision_loss, reason = "one digit after the point is shown")]
     let value = format!("{:.1}", number as f64 / unit as f64);
     format!("{}{name}", value.strip_suffix(".0").unwrap_or(&value))
 }
