@@ -28,7 +28,7 @@ fn a_restored_state_is_on_all_servers_and_on_those_that_come_later() {
     client.delete("/v1/kv/k/?recurse").ok();
     client.put("/v1/kv/later", "x").ok();
     let raft = || {
-        let term = client.json("/v1/agent/self")["Stats"]["raft"]["term"].clone();
+        let term = cluster.servers[follower].http().json("/v1/agent/self")["Stats"]["raft"]["term"].clone();
         let servers = client.json("/v1/operator/raft/configuration")["Servers"].as_array().unwrap().clone();
         (
             term,
