@@ -9,6 +9,7 @@ pub(crate) mod exec;
 pub(crate) mod fault;
 pub(crate) mod http;
 pub(crate) mod http2;
+mod plain;
 pub(crate) mod tls;
 
 use std::net::{IpAddr, SocketAddr};
@@ -126,7 +127,12 @@ impl Leash {
             // An address that does not answer must leave time for those after it.
             let share = self.deadline.left() / u32::try_from(left).unwrap_or(u32::MAX).max(1);
             left -= 1;
-            let attempt = async { Ok(net::connect_tcp(peer, share.max(Duration::from_millis(1))).await) };
+            let attempt = async {
+                Ok(match left {
+                    0 => net::open_tcp(peer).await,
+                    _ => net::connect_tcp(peer, share.max(Duration::from_millis(1))).await,
+                })
+            };
             match self.deadline.limit("connecting", attempt).await {
                 Ok(Ok(stream)) => {
                     timings.connect += micros(started.elapsed());
