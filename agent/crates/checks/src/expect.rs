@@ -23,13 +23,13 @@ pub(crate) fn examine(expect: &Value) -> Result<()> {
             )));
         }
     }
-    let pointers = expect.get("json").and_then(Value::as_object).into_iter().flatten();
-    for (pointer, _) in pointers.filter(|(pointer, _)| !pointer.is_empty() && !pointer.starts_with('/')) {
-        return Err(Error::invalid(format!(
-            "check expect.json: {pointer:?} is no JSON Pointer, which starts with \"/\""
-        )));
+    let mut pointers = expect.get("json").and_then(Value::as_object).into_iter().flat_map(|all| all.keys());
+    match pointers.find(|pointer| !pointer.is_empty() && !pointer.starts_with('/')) {
+        Some(wrong) => Err(Error::invalid(format!(
+            "check expect.json: {wrong:?} is no JSON Pointer, which starts with \"/\""
+        ))),
+        None => Ok(()),
     }
-    Ok(())
 }
 
 #[cfg(test)]
