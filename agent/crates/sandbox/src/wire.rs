@@ -9,7 +9,6 @@ pub(crate) mod exec;
 pub(crate) mod fault;
 pub(crate) mod http;
 pub(crate) mod http2;
-mod plain;
 pub(crate) mod tls;
 
 use std::net::{IpAddr, SocketAddr};

@@ -18,7 +18,6 @@ use tokio::time::Instant;
 use url::{Position, Url};
 
 use super::fault::{self, http_fault};
-use super::plain::Plain;
 use super::{Leash, http2, micros, no_timings, tls};
 use crate::bindings::http::{End, Request, Response, Version};
 use crate::bindings::types::{Misbehaviour, ProbeError, Timings, TlsOptions};
@@ -195,7 +194,7 @@ pub(crate) async fn open(
     let link = leash.connect(&host, port, reach, timings).await?;
     let peer = link.peer.to_string();
     if url.scheme() != "https" {
-        return Ok((Box::new(Plain(link.stream)), peer));
+        return Ok((Box::new(link.stream), peer));
     }
     let started = Instant::now();
     let handshake = leash.tls.handshake(link.stream, &host, tls, version == Version::Http2);
