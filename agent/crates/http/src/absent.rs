@@ -15,10 +15,6 @@ pub(crate) async fn events(_call: Call) -> Result<Response<Body>, Failure> {
     absent("user events")
 }
 
-pub(crate) async fn prepared_queries(_call: Call) -> Result<Response<Body>, Failure> {
-    absent("prepared queries")
-}
-
 pub(crate) async fn mesh(_call: Call) -> Result<Response<Body>, Failure> {
     absent("service mesh, which Lictor leaves to others")
 }
