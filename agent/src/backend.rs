@@ -15,7 +15,7 @@ use lictor_model::command::{Command, Outcome, WriteOptions};
 use lictor_model::filter::Filter;
 use lictor_model::local::{LocalAnswer, LocalRequest};
 use lictor_model::query::{Query, ReadOptions, Reply};
-use lictor_model::seam::{Backend, ByteStream, StreamRequest};
+use lictor_model::seam::{Backend, ByteStream, Content, Saved, StreamRequest};
 use lictor_model::{CheckId, Datacenter, Error, Result, ServiceId, Token};
 use lictor_sandbox::Sandbox;
 use lictor_sys::clock::Clock;
@@ -258,6 +258,17 @@ impl Backend for AgentBackend {
             }
         }
     }
+
+    async fn save(&self, options: ReadOptions) -> Result<Saved> {
+        self.check_datacenter(options.datacenter.as_ref())?;
+        self.upstream.save(options).await
+    }
+
+    async fn restore(&self, content: Content, options: WriteOptions) -> Result<()> {
+        self.check_datacenter(options.datacenter.as_ref())?;
+        self.upstream.restore(content, options).await
+    }
+
     async fn stream(&self, request: StreamRequest, _token: Token) -> Result<ByteStream> {
         match request {
             StreamRequest::Monitor { level, json } => {

@@ -12,7 +12,7 @@ use async_trait::async_trait;
 use lictor_model::command::{Command, Outcome, WriteOptions};
 use lictor_model::local::{LocalAnswer, LocalRequest};
 use lictor_model::query::{CacheControl, Cached, Consistency, Meta, Query, ReadOptions, Reply};
-use lictor_model::seam::{Backend, ByteStream, StreamRequest};
+use lictor_model::seam::{Backend, ByteStream, Content, Saved, StreamRequest};
 use lictor_model::{Error, RaftIndex, Result, Token};
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -220,6 +220,14 @@ impl Backend for Cache {
 
     async fn agent(&self, request: LocalRequest, token: Token) -> Result<LocalAnswer> {
         self.shared.backend.agent(request, token).await
+    }
+
+    async fn save(&self, options: ReadOptions) -> Result<Saved> {
+        self.shared.backend.save(options).await
+    }
+
+    async fn restore(&self, content: Content, options: WriteOptions) -> Result<()> {
+        self.shared.backend.restore(content, options).await
     }
 
     async fn stream(&self, request: StreamRequest, token: Token) -> Result<ByteStream> {

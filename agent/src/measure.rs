@@ -107,9 +107,10 @@ impl Measures {
             Command::RenewSession(_) => (None, false),
             Command::Transaction(_) => (Some(&self.transactions), true),
             Command::Prepared(_) => (Some(&self.prepared), true),
-            Command::EndLockDelays(_) | Command::SetAutopilot { .. } | Command::UpdateCoordinates(_) => {
-                (None, true)
-            }
+            Command::EndLockDelays(_)
+            | Command::SetAutopilot { .. }
+            | Command::UpdateCoordinates(_)
+            | Command::Restore(_) => (None, true),
         }
     }
 }

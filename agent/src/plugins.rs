@@ -2,14 +2,15 @@
 
 use std::time::Duration;
 
-use lictor_sandbox::{BUCKETS, PluginDescription, PluginEntry, PluginFigures};
+use lictor_sandbox::{BUCKETS, PluginDescription, PluginEntry, PluginFigures, PluginState};
 use serde_json::{Map, Value, json};
 
 /// Everything there is, in the order given.
 pub(crate) fn document(entries: Vec<PluginEntry>) -> Value {
-    let rows = entries.into_iter().map(|PluginEntry { file, loaded }| match loaded {
-        Some(plugin) => row(&file, &plugin),
-        None => json!({"File": file, "Loaded": false}),
+    let rows = entries.into_iter().map(|PluginEntry { file, state }| match state {
+        PluginState::Loaded(plugin) => row(&file, &plugin),
+        PluginState::Refused(why) => json!({"File": file, "Loaded": false, "Error": why}),
+        PluginState::NotRead => json!({"File": file, "Loaded": false}),
     });
     Value::Array(rows.collect())
 }

@@ -7,7 +7,9 @@ use lictor_config::RuntimeConfig;
 use lictor_consensus::{Consensus, Options as RaftOptions, PeerInfo, Storage};
 use lictor_local::Identity;
 use lictor_rpc::Transport;
-use lictor_server::{Observer, Server, Settings as ServerSettings, bootstrap, duties, membership, sessions};
+use lictor_server::{
+    Observer, Server, Settings as ServerSettings, bootstrap, duties, membership, sessions, snapshot,
+};
 use lictor_store::Store;
 use lictor_sys::clock::Clock;
 use lictor_telemetry::metrics::inventory::RAFT_LEADER;
@@ -61,6 +63,7 @@ impl Serving<'_> {
         let observer: Arc<dyn Observer> = Arc::new(Duties::new(self.metrics));
         tasks.spawn(duties::run(Arc::clone(&server), self.clock, Arc::clone(&observer), stop.clone()));
         tasks.spawn(membership::run(Arc::clone(&server), Arc::clone(&observer), stop.clone()));
+        tasks.spawn(snapshot::run(Arc::clone(&server), stop.clone()));
         tasks.spawn(sessions::run(Arc::clone(&server), observer, stop.clone()));
         let times_led = self.metrics.series(&RAFT_LEADER, vec![]);
         tasks.spawn(log_leadership(Arc::clone(&consensus), times_led, self.reachable, stop.clone()));

@@ -9,6 +9,7 @@ use lictor_model::cluster::{ServerAnswer, ServerOptions, ServerRequest};
 use lictor_model::command::{Command, Outcome, WriteOptions};
 use lictor_model::local::{Member, MemberStatus};
 use lictor_model::query::{Query, ReadOptions, Reply};
+use lictor_model::seam::{Content, Saved};
 use lictor_model::{Datacenter, Error, Result};
 use lictor_rpc::Remote;
 use lictor_server::Server;
@@ -47,6 +48,20 @@ impl Upstream {
         match self {
             Self::Own(server) => open(server)?.write(command, options).await,
             Self::Servers(remote) => remote.write(command, options).await,
+        }
+    }
+
+    pub(crate) async fn save(&self, options: ReadOptions) -> Result<Saved> {
+        match self {
+            Self::Own(server) => open(server)?.save(options).await,
+            Self::Servers(remote) => remote.save(options).await,
+        }
+    }
+
+    pub(crate) async fn restore(&self, content: Content, options: WriteOptions) -> Result<()> {
+        match self {
+            Self::Own(server) => open(server)?.restore(content, options).await,
+            Self::Servers(remote) => remote.restore(content, options).await,
         }
     }
 

@@ -10,6 +10,10 @@ const TARGET: &str = "wasm32-unknown-unknown";
 const DEBIAN_RUSTC: &str = "/usr/bin/rustc";
 const DEBIAN_SOURCES: &str = "/usr/lib/rustlib/src/rust";
 
+/// How much of a component's memory is its stack. The usual mebibyte would be looked through after
+/// each run, whether or not it was used.
+const STACK: usize = 128 << 10;
+
 /// A toolchain that makes core modules for [`TARGET`].
 pub(crate) enum Toolchain {
     /// One with the target's standard library, as rustup installs it.
@@ -60,7 +64,7 @@ impl Toolchain {
             .current_dir(&workspace)
             .args(["build", "--release", "--locked", "--target", TARGET, "--target-dir"])
             .arg(&target)
-            .env("RUSTFLAGS", remappings(root)?);
+            .env("RUSTFLAGS", format!("{} -Clink-arg=-zstack-size={STACK}", remappings(root)?));
         for package in packages {
             command.args(["--package", package]);
         }

@@ -13,11 +13,12 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("sys", &[]),
     ("config", &["model"]),
     ("acl", &["model"]),
+    ("archive", &[]),
     ("store", &["model", "acl"]),
     ("consensus", &["model", "store", "rpc", "sys"]),
     ("gossip", &["model", "sys"]),
     ("rpc", &["model", "sys"]),
-    ("server", &["model", "acl", "store", "consensus", "gossip", "rpc", "sys"]),
+    ("server", &["model", "acl", "archive", "store", "consensus", "gossip", "rpc", "sys"]),
     ("local", &["model", "sys"]),
     ("checks", &["model", "sys"]),
     ("sandbox", &["model", "sys"]),
@@ -26,7 +27,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("dns", &["model", "telemetry", "sys"]),
     ("http", &["model", "telemetry", "sys"]),
     ("client", &["model"]),
-    ("cli", &["model", "client", "config", "sandbox"]),
+    ("cli", &["model", "archive", "client", "config", "sandbox"]),
 ];
 
 /// Large libraries, and the only room that may know each.

@@ -27,5 +27,6 @@ mod prepared;
 mod quickstart;
 mod reload;
 mod sandbox;
+mod snapshots;
 mod startup;
 mod sync;

@@ -22,4 +22,5 @@ mod membership;
 mod partitions;
 mod script;
 mod servers;
+mod snapshots;
 mod turn;

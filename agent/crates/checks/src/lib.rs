@@ -8,6 +8,7 @@
 //! [`status::StatusMachine`] what a result means. [`Scheduler`] only feeds them.
 
 pub mod alias;
+mod expect;
 pub mod schedule;
 mod scheduler;
 pub mod spec;

@@ -12,6 +12,7 @@ use lictor_model::{Code, Error, Result};
 use serde_json::{Map, Value, json};
 
 use crate::alias::Alias;
+use crate::expect;
 
 /// The shortest interval between runs.
 const MIN_INTERVAL: Duration = Duration::from_secs(1);
@@ -152,7 +153,10 @@ fn program(
     let output_limit = output_limit(definition, agents_output_limit);
     let (name, config) = match kind {
         "wasm" => (definition.wasm.clone(), definition.config.clone()),
-        "http" => ("http_check.wasm".to_owned(), http_config(definition, output_limit)),
+        "http" => {
+            expect::examine(&definition.expect)?;
+            ("http_check.wasm".to_owned(), http_config(definition, output_limit))
+        }
         "grpc" => ("grpc_check.wasm".to_owned(), grpc_config(definition)),
         "h2ping" => ("h2ping_check.wasm".to_owned(), h2ping_config(definition)),
         "tcp" => ("tcp_check.wasm".to_owned(), tcp_config(definition)),

@@ -15,6 +15,7 @@ mod members;
 mod monitor;
 mod operator;
 mod services;
+mod snapshot;
 mod validate;
 pub mod version;
 
@@ -149,14 +150,13 @@ pub const ALL: &[Command] = commands! {
         flags [services::DEREGISTER_FLAGS, flags::HTTP] => services::deregister;
     ["services", "register"] " [FILE...]" "Registers services with the agent", example "services register web.json",
         flags [services::REGISTER_FLAGS, flags::HTTP] => services::register;
-    ["snapshot", "inspect"] " FILE" "Shows what a snapshot holds; not in this build",
-        example "snapshot inspect backup.snap",
-        flags [absent::SNAPSHOT_INSPECT_FLAGS, FORMAT] => absent::snapshot;
-    ["snapshot", "restore"] " FILE" "Puts the servers' state back; not in this build",
-        example "snapshot restore backup.snap", flags [flags::HTTP] => absent::snapshot;
-    ["snapshot", "save"] " FILE" "Saves the servers' state; not in this build",
+    ["snapshot", "inspect"] " FILE" "Shows what a snapshot holds",
+        example "snapshot inspect backup.snap", flags [snapshot::INSPECT_FLAGS, FORMAT] => snapshot::inspect;
+    ["snapshot", "restore"] " FILE" "Puts the servers' state back",
+        example "snapshot restore backup.snap", flags [flags::HTTP] => snapshot::restore;
+    ["snapshot", "save"] " FILE" "Saves the servers' state",
         example "snapshot save backup.snap",
-        flags [absent::SNAPSHOT_SAVE_FLAGS, flags::HTTP] => absent::snapshot;
+        flags [snapshot::SAVE_FLAGS, flags::HTTP] => snapshot::save;
     ["validate"] " FILE_OR_DIRECTORY..." "Checks configuration files", example "validate /etc/lictor.d",
         flags [validate::FLAGS] => validate::validate;
     ["version"] "" "Prints the version", example "version -format=json",

@@ -9,6 +9,7 @@ mod catalog;
 mod coordinate;
 mod kv;
 mod operator;
+mod snapshot;
 
 use std::fmt;
 use std::time::Duration;
@@ -258,6 +259,13 @@ pub struct Stream {
 }
 
 impl Stream {
+    /// The Raft index of what comes; 0 if it has none.
+    #[must_use]
+    pub fn index(&self) -> u64 {
+        let header = self.response.headers().get("X-Consul-Index");
+        header.and_then(|index| index.to_str().ok()?.parse().ok()).unwrap_or_default()
+    }
+
     /// The next ones; nothing once the agent has ended the stream.
     ///
     /// # Errors

@@ -434,20 +434,21 @@ impl Consensus {
     /// Resolves with the reason once this server can no longer take part. The agent must stop then.
     pub async fn fatal(&self) -> String {
         let mut disk = self.disk.clone();
-        let mut metrics = self.metrics.clone();
+        // Its sender ends together with Raft.
+        let mut leadership = self.leadership.clone();
         loop {
             if let Some(reason) = &*disk.borrow_and_update() {
                 return reason.to_string();
             }
-            if let Err(error) = &metrics.borrow_watched().running_state {
-                return error.to_string();
-            }
             let open = tokio::select! {
                 changed = disk.changed() => changed.is_ok(),
-                changed = metrics.changed() => changed.is_ok(),
+                changed = leadership.changed() => changed.is_ok(),
             };
             if !open && disk.borrow().is_none() {
-                return "raft has stopped".to_owned();
+                return match &self.metrics.borrow_watched().running_state {
+                    Err(error) => error.to_string(),
+                    Ok(()) => "raft has stopped".to_owned(),
+                };
             }
         }
     }

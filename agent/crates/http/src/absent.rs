@@ -15,10 +15,6 @@ pub(crate) async fn events(_call: Call) -> Result<Response<Body>, Failure> {
     absent("user events")
 }
 
-pub(crate) async fn snapshots(_call: Call) -> Result<Response<Body>, Failure> {
-    absent("snapshots over the API")
-}
-
 pub(crate) async fn mesh(_call: Call) -> Result<Response<Body>, Failure> {
     absent("service mesh, which Lictor leaves to others")
 }

@@ -1,7 +1,7 @@
 //! One request on its way to an endpoint.
 
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use axum::body::Body;
@@ -36,6 +36,9 @@ pub(crate) struct Call {
     /// The address that it came from, if it came over the network.
     pub(crate) peer: Option<IpAddr>,
     pub(crate) body: Result<Bytes, Oversized>,
+    /// The body as it comes, for those few that do not wait for all of it; else empty. Behind a
+    /// lock, since a body by itself cannot be lent to other threads.
+    pub(crate) stream: Mutex<Body>,
 }
 
 impl Call {

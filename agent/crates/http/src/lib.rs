@@ -27,6 +27,7 @@ mod respond;
 mod routes;
 mod server;
 mod session;
+mod snapshot;
 mod status;
 mod timing;
 mod txn;

@@ -1,6 +1,6 @@
 //! Which path leads where, and with which methods.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use axum::body::Body;
@@ -17,7 +17,7 @@ use crate::server::Peer;
 use crate::timing::Timings;
 use crate::{
     Settings, absent, acl, agent, agent_health, catalog, compress, connect, coordinate, health, keyring, kv,
-    operator, prepared, respond, session, status, txn,
+    operator, prepared, respond, session, snapshot, status, txn,
 };
 
 /// How long a body may take to arrive.
@@ -46,6 +46,8 @@ macro_rules! routes {
 const KV: &str = "/v1/kv/";
 /// Transactions, which have one too.
 const TXN: &str = "/v1/txn";
+/// Snapshots, which are too large to wait for.
+const SNAPSHOT: &str = "/v1/snapshot";
 
 /// All endpoints. The longest path that fits is taken, so the order is for readers and for the
 /// busiest to be found first.
@@ -140,7 +142,7 @@ const ROUTES: &[Route] = routes! {
     "/v1/event/list" ["GET"] absent::events;
     "/v1/query" ["GET", "POST"] prepared::all;
     "/v1/query/" ["GET", "PUT", "DELETE"] prepared::one;
-    "/v1/snapshot" ["GET", "PUT"] absent::snapshots;
+    "/v1/snapshot" ["GET", "PUT"] snapshot::endpoint;
     "/v1/operator/raft/peer" ["DELETE"] operator::remove_peer;
     "/v1/operator/raft/transfer-leader" ["POST"] operator::transfer_leader;
     "/v1/operator/keyring" ["GET", "POST", "PUT", "DELETE"] keyring::keyring;
@@ -205,6 +207,10 @@ async fn carry_out(
         TXN => api.settings.txn_limit(),
         _ => api.settings.max_body,
     };
+    let (body, stream) = match route.path {
+        SNAPSHOT => (Body::empty(), body),
+        _ => (body, Body::empty()),
+    };
     let body = tokio::time::timeout(BODY_TIMEOUT, call::body_within(limit, &parts.headers, body))
         .await
         .map_err(|_| Failure::new(StatusCode::REQUEST_TIMEOUT, "the body did not arrive in time"))?;
@@ -216,6 +222,7 @@ async fn carry_out(
         headers: parts.headers,
         peer: peer.and_then(|Peer(address)| address),
         body,
+        stream: Mutex::new(stream),
     };
     (route.endpoint)(call).await
 }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 use crate::check::Check;
 use crate::coordinate::NodeCoordinate;
@@ -51,8 +52,40 @@ pub enum Command {
     UpdateCoordinates(Vec<NodeCoordinate>),
     /// Do many things or none → [`Outcome::Transaction`].
     Transaction(Vec<Operation>),
+    /// A step of replacing everything by a saved state → [`Outcome::Done`].
+    Restore(Restore),
     /// Change prepared queries → [`Outcome::PreparedQuery`].
     Prepared(PreparedChange),
+}
+
+/// A saved state is larger than a command may be, so it comes in pieces, which change nothing that
+/// anybody could read; the last step puts it in place at once. Every server that has the log, or a
+/// snapshot of Raft's taken in between, comes to the same.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Restore {
+    /// Gather pieces of this restoration from now on, and forget those of any other.
+    Begin {
+        /// What tells it from others.
+        id: Uuid,
+    },
+    /// The next piece of its encoded state.
+    Piece {
+        /// Of which restoration.
+        id: Uuid,
+        /// How many bytes came before.
+        offset: u64,
+        /// The piece.
+        data: Bytes,
+    },
+    /// That was all: replace everything by it.
+    Commit {
+        /// Of which restoration.
+        id: Uuid,
+        /// How many bytes there must be.
+        size: u64,
+    },
+    /// Forget whatever has been gathered.
+    Abandon,
 }
 
 /// A change of prepared queries.

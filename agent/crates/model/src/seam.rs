@@ -10,7 +10,7 @@ use crate::command::{Command, Outcome, WriteOptions};
 use crate::error::{Code, Error, Result};
 use crate::ids::Token;
 use crate::local::{LocalAnswer, LocalRequest};
-use crate::query::{Query, ReadOptions, Reply};
+use crate::query::{Meta, Query, ReadOptions, Reply};
 
 /// The whole agent as the edges and its own duties see it.
 ///
@@ -44,6 +44,34 @@ pub trait Backend: Send + Sync + 'static {
     async fn stream(&self, _request: StreamRequest, _token: Token) -> Result<ByteStream> {
         Err(Error::new(Code::Unimplemented, "this agent streams nothing"))
     }
+
+    /// Saves all replicated state, as one file that [`Backend::restore`] takes.
+    ///
+    /// # Errors
+    /// As for [`Backend::read`]; what goes wrong later ends the content with an error.
+    async fn save(&self, _options: ReadOptions) -> Result<Saved> {
+        Err(Error::new(Code::Unimplemented, "this agent saves nothing"))
+    }
+
+    /// Replaces all replicated state by a saved one: as a whole, or if anything is wrong not at all.
+    ///
+    /// # Errors
+    /// As for [`Backend::write`], and what is wrong with the file.
+    async fn restore(&self, _content: Content, _options: WriteOptions) -> Result<()> {
+        Err(Error::new(Code::Unimplemented, "this agent restores nothing"))
+    }
+}
+
+/// A file as it comes; whoever reads slowly holds it up. If it does not come whole, its last item
+/// is an error.
+pub type Content = Pin<Box<dyn Stream<Item = Result<Bytes>> + Send>>;
+
+/// All replicated state, saved.
+pub struct Saved {
+    /// Its freshness.
+    pub meta: Meta,
+    /// The file.
+    pub content: Content,
 }
 
 /// Bytes as they come. Whoever reads too slowly misses some instead of holding anything up.

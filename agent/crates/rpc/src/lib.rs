@@ -6,7 +6,8 @@
 //! over TCP, [`serve`] its other end, where a [`Handler`] answers.
 //!
 //! On top of that, [`message`] is what agents ask servers, and [`Remote`] asks whichever server can
-//! be reached, which is how an agent without a state of its own reads and writes.
+//! be reached, which is how an agent without a state of its own reads and writes. What is too large
+//! for a message is a [`transfer`].
 //!
 //! The transport must never look into what it carries, and must never retry: only the caller knows
 //! whether a request may be repeated. [`Remote`] repeats what certainly was not carried out, and
@@ -19,6 +20,7 @@ pub mod message;
 mod network;
 mod remote;
 mod servers;
+pub mod transfer;
 mod transport;
 
 pub use listener::{Handler, serve};

@@ -4,12 +4,14 @@
 //! later build may add fields and this one ignores those it does not know.
 
 use bytes::Bytes;
-use lictor_model::Error;
 use lictor_model::cluster::{ServerAnswer, ServerOptions, ServerRequest};
 use lictor_model::command::{Command, Outcome, WriteOptions};
 use lictor_model::query::{Query, ReadOptions, Reply};
+use lictor_model::{Datacenter, Error};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+
+use crate::transfer::Opened;
 
 /// The format that this build writes and reads.
 const FORMAT: u8 = 1;
@@ -38,6 +40,39 @@ pub enum Request {
         /// How.
         options: ServerOptions,
     },
+    /// Begin to save the whole state → [`Answer::Opened`].
+    Save {
+        /// How.
+        options: ReadOptions,
+    },
+    /// Begin to replace the whole state → [`Answer::Opened`].
+    Restore {
+        /// How.
+        options: WriteOptions,
+    },
+}
+
+impl Request {
+    /// The datacenter that it is for; the agent's own if absent.
+    #[must_use]
+    pub fn datacenter(&self) -> Option<&Datacenter> {
+        match self {
+            Self::Read { options, .. } | Self::Save { options } => options.datacenter.as_ref(),
+            Self::Write { options, .. } | Self::Restore { options } => options.datacenter.as_ref(),
+            Self::Servers { options, .. } => options.datacenter.as_ref(),
+        }
+    }
+
+    /// Whether it may be asked again when it is unknown whether it was carried out.
+    #[must_use]
+    pub fn may_repeat(&self) -> bool {
+        match self {
+            // A transfer that nobody goes on with does nothing.
+            Self::Read { .. } | Self::Save { .. } | Self::Restore { .. } => true,
+            Self::Write { .. } => false,
+            Self::Servers { request, .. } => request.only_asks(),
+        }
+    }
 }
 
 /// A request with the way it came.
@@ -58,6 +93,8 @@ pub enum Answer {
     Outcome(Outcome),
     /// To a question about the servers.
     Servers(ServerAnswer),
+    /// A transfer has begun.
+    Opened(Opened),
     /// It was refused, or failed.
     Failed(Error),
     /// The request was for the leader, which this server is not. Nothing was done.

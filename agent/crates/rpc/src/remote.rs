@@ -8,12 +8,14 @@ use bytes::Bytes;
 use lictor_model::cluster::{ServerAnswer, ServerOptions, ServerRequest};
 use lictor_model::command::{Command, Outcome, WriteOptions};
 use lictor_model::query::{Query, ReadOptions, Reply};
+use lictor_model::seam::{Content, Saved};
 use lictor_model::{Code, Error, Result};
 use lictor_sys::random;
 use tokio::time::Instant;
 
 use crate::message::{self, Answer, Asked, Request};
 use crate::servers::Servers;
+use crate::transfer::{self, Elsewhere, Opened};
 use crate::transport::{CallError, Lane, Transport};
 
 /// What a server may take to carry a request out, beside the time that the request may wait.
@@ -69,7 +71,7 @@ impl Remote {
     /// refuses.
     pub async fn read(&self, query: Query, options: ReadOptions) -> Result<Reply> {
         let limit = read_limit(&options) + self.settings.hold_timeout;
-        match self.ask(Request::Read { query, options }, limit, true).await? {
+        match self.ask(Request::Read { query, options }, limit).await? {
             Answer::Reply(reply) => Ok(reply),
             _ => Err(mismatch()),
         }
@@ -81,7 +83,7 @@ impl Remote {
     /// As for [`Remote::read`]; [`Timeout`](Code::Timeout) if it is unknown whether it happened.
     pub async fn write(&self, command: Command, options: WriteOptions) -> Result<Outcome> {
         let limit = WORK + self.settings.hold_timeout;
-        match self.ask(Request::Write { command, options }, limit, false).await? {
+        match self.ask(Request::Write { command, options }, limit).await? {
             Answer::Outcome(outcome) => Ok(outcome),
             _ => Err(mismatch()),
         }
@@ -96,15 +98,44 @@ impl Remote {
         request: ServerRequest,
         options: ServerOptions,
     ) -> Result<ServerAnswer> {
-        let may_repeat = request.only_asks();
         let limit = WORK + self.settings.hold_timeout;
-        match self.ask(Request::Servers { request, options }, limit, may_repeat).await? {
+        match self.ask(Request::Servers { request, options }, limit).await? {
             Answer::Servers(answer) => Ok(answer),
             _ => Err(mismatch()),
         }
     }
 
-    async fn ask(&self, request: Request, limit: Duration, may_repeat: bool) -> Result<Answer> {
+    /// Saves the whole state.
+    ///
+    /// # Errors
+    /// As for [`Remote::read`]; what goes wrong later ends the content.
+    pub async fn save(&self, options: ReadOptions) -> Result<Saved> {
+        let Opened { id, at, meta } = self.open(Request::Save { options }).await?;
+        Ok(Saved { meta, content: transfer::save(Arc::new(self.place(at)), id) })
+    }
+
+    /// Replaces the whole state.
+    ///
+    /// # Errors
+    /// As for [`Remote::write`].
+    pub async fn restore(&self, content: Content, options: WriteOptions) -> Result<()> {
+        let Opened { id, at, .. } = self.open(Request::Restore { options }).await?;
+        transfer::restore(&self.place(at), id, content).await
+    }
+
+    async fn open(&self, request: Request) -> Result<Opened> {
+        match self.ask(request, WORK + self.settings.hold_timeout).await? {
+            Answer::Opened(opened) => Ok(opened),
+            _ => Err(mismatch()),
+        }
+    }
+
+    fn place(&self, at: SocketAddr) -> Elsewhere {
+        Elsewhere::new(Arc::clone(&self.transport), at)
+    }
+
+    async fn ask(&self, request: Request, limit: Duration) -> Result<Answer> {
+        let may_repeat = request.may_repeat();
         let encoded =
             message::encode(&Asked { request, forwarded: false }).map_err(|error| unwritable(&error))?;
         let mut deadline = None;
@@ -192,10 +223,10 @@ pub async fn forward(
     leader: SocketAddr,
     request: &Request,
 ) -> Result<Option<Answer>> {
-    let (limit, may_repeat) = match request {
-        Request::Read { options, .. } => (read_limit(options), true),
-        Request::Write { .. } => (WORK, false),
-        Request::Servers { request, .. } => (WORK, request.only_asks()),
+    let may_repeat = request.may_repeat();
+    let limit = match request {
+        Request::Read { options, .. } => read_limit(options),
+        _ => WORK,
     };
     let asked = Asked { request: request.clone(), forwarded: true };
     let encoded = message::encode(&asked).map_err(|error| unwritable(&error))?;

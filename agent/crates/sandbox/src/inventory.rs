@@ -11,8 +11,19 @@ use crate::loaded::Loaded;
 pub struct PluginEntry {
     /// What check definitions call it.
     pub file: String,
-    /// What is known of it; nothing before a check has used it.
-    pub loaded: Option<PluginDescription>,
+    /// What became of it.
+    pub state: PluginState,
+}
+
+/// What became of a component.
+#[derive(Clone, Debug)]
+pub enum PluginState {
+    /// It can be used.
+    Loaded(Box<PluginDescription>),
+    /// It cannot, for this reason.
+    Refused(String),
+    /// There are too many files to look into all of them.
+    NotRead,
 }
 
 /// What is known of a component that is loaded.

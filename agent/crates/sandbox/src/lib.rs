@@ -43,5 +43,5 @@ mod wire;
 
 pub use config::{Bounds, ExecPolicy, Limits, SandboxConfig};
 pub use figures::{BUCKETS, PluginFigures};
-pub use inventory::{PluginDescription, PluginEntry};
+pub use inventory::{PluginDescription, PluginEntry, PluginState};
 pub use sandbox::Sandbox;

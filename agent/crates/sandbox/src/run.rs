@@ -35,8 +35,8 @@ pub(crate) struct Job<'a> {
     pub(crate) timeout: Duration,
 }
 
-fn store(host: &Host, plugin: Arc<str>, grants: Arc<Grants>, timeout: Duration) -> Store<RunState> {
-    let leash = Leash::new(grants, Deadline::after(timeout), Arc::clone(&host.tls), host.limits);
+fn store(host: &Host, plugin: Arc<str>, grants: Arc<Grants>, deadline: Deadline) -> Store<RunState> {
+    let leash = Leash::new(grants, deadline, Arc::clone(&host.tls), host.limits);
     let mut store = Store::new(&host.engine, RunState::new(plugin, leash, host.limits));
     store.limiter(|state| &mut state.limiter);
     store.set_hostcall_fuel(HANDOVER);
@@ -53,7 +53,7 @@ pub(crate) async fn describe(
     timeout: Duration,
 ) -> Result<Descriptor, (Blindness, String)> {
     let _running = host.ticker.hold();
-    let mut store = store(host, file.into(), Arc::default(), timeout);
+    let mut store = store(host, file.into(), Arc::default(), Deadline::after(timeout));
     let call = async {
         let instance = pre.instantiate_async(&mut store).await?;
         instance.lictor_plugin_checker().call_describe(&mut store).await
@@ -68,25 +68,26 @@ pub(crate) async fn describe(
 /// Runs a check once.
 pub(crate) async fn check(host: &Host, job: Job<'_>) -> Finding {
     let _running = host.ticker.hold();
-    let mut store = store(host, Arc::clone(&job.loaded.name), Arc::clone(job.grants), job.timeout);
+    let deadline = Deadline::watched(job.timeout);
+    let mut store = store(host, Arc::clone(&job.loaded.name), Arc::clone(job.grants), deadline.clone());
     let call = async {
         let instance = job.loaded.pre.instantiate_async(&mut store).await?;
         instance.lictor_plugin_checker().call_check(&mut store, job.target, job.config).await
     };
-    let result = tokio::time::timeout(job.timeout.saturating_add(GRACE), call).await;
+    let result = deadline.watch(GRACE, call).await;
     let output = store.data().output();
     if !output.is_empty() {
         tracing::debug!(plugin = %job.loaded.name, output, "a plugin wrote to its standard output");
     }
     match result {
-        Ok(Ok(Ok(verdict))) => Finding::Verdict(convert(verdict, job.output_limit)),
-        Ok(Ok(Err(fault))) => faulted(fault),
-        Ok(Err(error)) if error.downcast_ref::<PoolConcurrencyLimitError>().is_some() => Finding::Late,
-        Ok(Err(error)) => {
+        Some(Ok(Ok(verdict))) => Finding::Verdict(convert(verdict, job.output_limit)),
+        Some(Ok(Err(fault))) => faulted(fault),
+        Some(Err(error)) if error.downcast_ref::<PoolConcurrencyLimitError>().is_some() => Finding::Late,
+        Some(Err(error)) => {
             let (reason, message) = classify(&error, store.data());
             Finding::Unknown { reason, message }
         }
-        Err(_) => Finding::Unknown {
+        None => Finding::Unknown {
             reason: Blindness::Limit,
             message: format!("time limit of {:?} reached and the plugin still running", job.timeout),
         },

@@ -13,12 +13,16 @@ use tokio::sync::OnceCell;
 use crate::config::SandboxConfig;
 use crate::figures::PluginFigures;
 use crate::host::Host;
-use crate::inventory::{PluginDescription, PluginEntry};
+use crate::inventory::{PluginDescription, PluginEntry, PluginState};
 use crate::library::Source;
+use crate::loaded::Loaded;
 use crate::{library, loaded, probe};
 
 /// How long what cannot be interrupted, such as compiling, may hold up the end.
 const PATIENCE: Duration = Duration::from_secs(2);
+
+/// How many files of a folder are read to tell what they are.
+const DESCRIBED: usize = 64;
 
 /// Runs health checks that are WebAssembly components.
 ///
@@ -74,32 +78,29 @@ impl Sandbox {
         }
     }
 
-    /// What there is: everything built in, and the files of `plugin_dir`. A file that no check has
-    /// used yet is only named: to say more it would have to be compiled.
+    /// What there is: everything built in, and the files of `plugin_dir`, each loaded to find out
+    /// what it is. Beyond some number of files the rest are only named.
     ///
     /// # Errors
-    /// If the sandbox does not start.
+    /// If the sandbox does not start, or `plugin_dir` cannot be read.
     pub async fn inventory(&self) -> Result<Vec<PluginEntry>> {
-        let host = Arc::clone(self.host().await?);
+        let host = self.host().await?;
         let mut entries = Vec::new();
         for name in library::built_in() {
-            let (theirs, source) = (Arc::clone(&host), Source::BuiltIn(name));
-            // Over there, as for a check: it takes long the first time.
-            let work = host.threads.spawn(async move { loaded::load(&theirs, name, source).await })?;
-            let loaded = work.await.map_err(|_| Error::stopping())??;
-            entries.push(PluginEntry { file: name.to_owned(), loaded: Some(PluginDescription::of(&loaded)) });
+            entries.push(described(host, name.to_owned(), Source::BuiltIn(name)).await?);
         }
         let Some(directory) = &self.config.plugin_dir else { return Ok(entries) };
         let files = library::list(directory)
             .map_err(|error| Error::failed(format!("plugin_dir {}: {error}", directory.display())))?;
-        for file in files {
-            let source = Source::File(directory.join(&file));
-            let digest = host.known.lock().unwrap_or_else(PoisonError::into_inner).get(&source).cloned();
-            let shelf = host.shelf.lock().unwrap_or_else(PoisonError::into_inner);
-            let slot = digest.and_then(|digest| shelf.get(&digest).cloned());
-            let loaded = slot.and_then(|slot| slot.get().map(|loaded| PluginDescription::of(loaded)));
-            entries.push(PluginEntry { file, loaded });
+        for (position, file) in files.into_iter().enumerate() {
+            entries.push(if position < DESCRIBED {
+                let source = Source::File(directory.join(&file));
+                described(host, file, source).await?
+            } else {
+                PluginEntry { file, state: PluginState::NotRead }
+            });
         }
+        loaded::evict(host);
         Ok(entries)
     }
 
@@ -113,17 +114,29 @@ impl Sandbox {
     }
 }
 
+/// What a component says of itself, or why it is of no use.
+async fn described(host: &Arc<Host>, file: String, source: Source) -> Result<PluginEntry> {
+    let state = match load(host, &file, source).await? {
+        Ok(loaded) => PluginState::Loaded(Box::new(PluginDescription::of(&loaded))),
+        Err(error) => PluginState::Refused(error.message),
+    };
+    Ok(PluginEntry { file, state })
+}
+
+/// Has a component loaded over there, where it takes nobody's time. That goes on even if the caller
+/// goes away: the next one will want it.
+async fn load(host: &Arc<Host>, file: &str, source: Source) -> Result<Result<Arc<Loaded>>> {
+    let (theirs, file) = (Arc::clone(host), file.to_owned());
+    let work = host.threads.spawn(async move { loaded::load(&theirs, &file, source).await })?;
+    work.await.map_err(|_| Error::stopping())
+}
+
 #[async_trait]
 impl CheckRunner for Sandbox {
     async fn prepare(&self, program: &Program, target: &Target) -> Result<Arc<dyn Probe>> {
         let host = Arc::clone(self.host().await?);
         let (file, source) = library::find(self.config.plugin_dir.as_deref(), program)?;
-        // Loading goes on over there even if the caller goes away: the next one will want it.
-        let work = {
-            let (host, file) = (Arc::clone(&host), file.clone());
-            Arc::clone(&host).threads.spawn(async move { loaded::load(&host, &file, source).await })?
-        };
-        let loaded = work.await.map_err(|_| Error::stopping())??;
+        let loaded = load(&host, &file, source).await??;
         let probe = probe::prepare(host, loaded, &file, program, target, &self.config)?;
         Ok(Arc::new(probe))
     }

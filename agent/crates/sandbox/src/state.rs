@@ -38,21 +38,21 @@ pub(crate) struct RunState {
     log_lines: u32,
     output: MemoryOutputPipe,
     table: ResourceTable,
-    wasi: WasiCtx,
+    /// Made when it is first asked for: the built-in plugins do without.
+    wasi: Option<WasiCtx>,
     http: WasiHttpCtx,
     hooks: Hooks,
 }
 
 impl RunState {
     pub(crate) fn new(plugin: Arc<str>, leash: Leash, limits: Limits) -> Self {
-        let output = MemoryOutputPipe::new(wasi::OUTPUT);
         Self {
             limiter: Limiter::new(limits),
             limits,
             ticks: 0,
             log_lines: 0,
-            wasi: wasi::context(&leash, &output),
-            output,
+            wasi: None,
+            output: MemoryOutputPipe::new(wasi::OUTPUT),
             table: ResourceTable::new(),
             http: WasiHttpCtx::new(),
             hooks: Hooks::new(leash.clone()),
@@ -90,7 +90,8 @@ impl RunState {
 
 impl WasiView for RunState {
     fn ctx(&mut self) -> WasiCtxView<'_> {
-        WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
+        let ctx = self.wasi.get_or_insert_with(|| wasi::context(&self.leash, &self.output));
+        WasiCtxView { ctx, table: &mut self.table }
     }
 }
 

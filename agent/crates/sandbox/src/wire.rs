@@ -126,7 +126,12 @@ impl Leash {
             // An address that does not answer must leave time for those after it.
             let share = self.deadline.left() / u32::try_from(left).unwrap_or(u32::MAX).max(1);
             left -= 1;
-            let attempt = async { Ok(net::connect_tcp(peer, share.max(Duration::from_millis(1))).await) };
+            let attempt = async {
+                Ok(match left {
+                    0 => net::open_tcp(peer).await,
+                    _ => net::connect_tcp(peer, share.max(Duration::from_millis(1))).await,
+                })
+            };
             match self.deadline.limit("connecting", attempt).await {
                 Ok(Ok(stream)) => {
                     timings.connect += micros(started.elapsed());

@@ -8,7 +8,7 @@ use std::os::unix::fs::PermissionsExt;
 
 use common::*;
 use lictor_model::check::Status;
-use lictor_sandbox::{Sandbox, SandboxConfig};
+use lictor_sandbox::{PluginState, Sandbox, SandboxConfig};
 use serde_json::{Value, json};
 
 #[tokio::test]
@@ -144,15 +144,22 @@ async fn a_changed_file_is_taken_up_by_a_refresh_and_by_nothing_else() {
 }
 
 #[tokio::test]
-async fn the_inventory_names_everything_and_describes_what_is_loaded() {
-    let sandbox = Sandbox::new(config());
-    let _probe = prepare(&sandbox, "hostile.wasm", json!({"mode": "none"})).await;
+async fn the_inventory_describes_everything_or_says_why_it_is_of_no_use() {
+    let directory = tempfile::tempdir().unwrap();
+    for file in ["hostile.wasm", "handler.wasm"] {
+        fs::copy(fixtures().join(file), directory.path().join(file)).unwrap();
+    }
+    fs::write(directory.path().join("broken.wasm"), b"broken").unwrap();
+    let sandbox = Sandbox::new(SandboxConfig { plugin_dir: Some(directory.path().to_owned()), ..config() });
     let entries = sandbox.inventory().await.unwrap();
-    let described = |file: &str| {
-        let entry = entries.iter().find(|entry| entry.file == file).unwrap();
-        entry.loaded.as_ref().map(|plugin| (plugin.name.clone(), plugin.built_in))
-    };
-    assert_eq!(described("grpc_check.wasm"), Some(("grpc_check".to_owned(), true)));
-    assert_eq!(described("hostile.wasm"), Some(("hostile".to_owned(), false)));
-    assert_eq!(described("handler.wasm"), None);
+    let state = |file: &str| &entries.iter().find(|entry| entry.file == file).unwrap().state;
+    let PluginState::Loaded(built_in) = state("grpc_check.wasm") else { panic!("loaded") };
+    assert!(built_in.built_in && built_in.name == "grpc_check");
+    let PluginState::Loaded(mine) = state("hostile.wasm") else { panic!("loaded") };
+    assert!(!mine.built_in && mine.name == "hostile" && mine.schema.contains("mode"));
+    let PluginState::Refused(why) = state("handler.wasm") else { panic!("another world") };
+    assert!(why.contains("event handler"), "{why}");
+    let PluginState::Refused(why) = state("broken.wasm") else { panic!("no component") };
+    assert!(why.contains("is not a WebAssembly component"), "{why}");
+    assert!(sandbox.figures().iter().all(|figures| figures.plugin != "hostile"), "no check uses it");
 }

@@ -16,6 +16,7 @@ use lictor_model::check::{Check, SERF_HEALTH, Status};
 use lictor_model::command::{Command, Deregistration, Outcome, Registration};
 use lictor_model::ids::fold;
 use lictor_model::local::{Member, MemberStatus};
+use lictor_model::node::Node;
 use lictor_model::service::Service;
 use lictor_model::{CheckId, NodeName, RaftIndex, Result};
 use lictor_store::Snapshot;
@@ -47,7 +48,8 @@ pub struct Absences(HashMap<Arc<str>, Moment>);
 #[must_use]
 pub fn plan(members: &[Member], snapshot: &Snapshot, absences: &mut Absences, now: Moment) -> Vec<Command> {
     let mut commands: Vec<Command> =
-        members.iter().filter_map(|member| for_member(member, snapshot)).collect();
+        members.iter().filter_map(|member| former(member, members, snapshot)).collect();
+    commands.extend(members.iter().filter_map(|member| for_member(member, snapshot)));
     commands.extend(strays(members, snapshot, absences, now));
     commands
 }
@@ -60,6 +62,21 @@ fn for_member(member: &Member, snapshot: &Snapshot) -> Option<Command> {
             snapshot.node(&member.name).map(|node| removal(node.name.clone()))
         }
     }
+}
+
+/// What makes room for a living member whose name is taken by a node that is in the catalog as
+/// healthy and in the pool no more: the state of another cluster was put back, or that of an earlier
+/// life of this one.
+fn former(member: &Member, members: &[Member], snapshot: &Snapshot) -> Option<Command> {
+    let node = snapshot.node(&member.name).filter(|_| member.status == MemberStatus::Alive)?;
+    let is_somebody = |id: &str| {
+        members.iter().any(|member| member.tags.get("id").is_some_and(|known| known.eq_ignore_ascii_case(id)))
+    };
+    let has_id = member.tags.get("id").is_some_and(|id| !id.is_empty());
+    let is_former = has_id && !node.id.is_empty() && !is_somebody(node.id.as_str());
+    let mut checks = snapshot.checks_of(&fold(&member.name));
+    let is_healthy = checks.any(|check| check.id.as_str() == SERF_HEALTH && check.status != Status::Critical);
+    (is_former && is_healthy).then(|| failed(node))
 }
 
 fn registration(member: &Member, snapshot: &Snapshot, (output, status): (&str, Status)) -> Option<Command> {
@@ -150,18 +167,23 @@ fn strays(members: &[Member], snapshot: &Snapshot, absences: &mut Absences, now:
         if absence >= REMOVE_AFTER {
             commands.push(removal(node.name.clone()));
         } else if absence >= FAIL_AFTER && check.status != Status::Critical {
-            commands.push(Command::Register(Box::new(Registration {
-                node: node.name.clone(),
-                address: node.address.clone(),
-                checks: vec![Arc::new(serf_health(FAILED, Status::Critical))],
-                skip_node_update: true,
-                ..Registration::default()
-            })));
+            commands.push(failed(node));
         }
         absent.insert(name, since);
     }
     absences.0 = absent;
     commands
+}
+
+/// Has a node count as failed.
+fn failed(node: &Node) -> Command {
+    Command::Register(Box::new(Registration {
+        node: node.name.clone(),
+        address: node.address.clone(),
+        checks: vec![Arc::new(serf_health(FAILED, Status::Critical))],
+        skip_node_update: true,
+        ..Registration::default()
+    }))
 }
 
 fn removal(node: NodeName) -> Command {
@@ -177,9 +199,11 @@ pub async fn run(
 ) {
     let mut leadership = server.consensus.subscribe_leadership();
     let mut changes = server.gossip.watch_members();
+    let mut restores = server.store.watch_restores();
     let mut absences = Absences::default();
     loop {
         changes.mark_unchanged();
+        restores.mark_unchanged();
         let established = leadership.borrow_and_update().established;
         let wait = if established {
             let start = clock.now();
@@ -200,6 +224,8 @@ pub async fn run(
             () = stop.cancelled() => return,
             changed = leadership.changed() => if changed.is_err() { return },
             changed = changes.changed() => if changed.is_err() { return },
+            // The members may be missing in what was put back.
+            changed = restores.changed() => if changed.is_err() { return },
             () = tokio::time::sleep(wait) => {}
         }
     }

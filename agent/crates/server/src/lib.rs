@@ -8,7 +8,7 @@
 //!
 //! [`duties`] are what a leader does unasked for the catalog: [`duties::plan`] says what it lacks of
 //! the members, [`duties::run`] writes it. [`membership`] is what it does for the servers, thought
-//! out in [`mod@autopilot`]. [`sessions`] ends what was not renewed in time. [`bootstrap`] is how a
+//! out in [`mod@autopilot`]. [`sessions`] ends what was not renewed in time. [`snapshot`] saves the whole state and puts one back. [`bootstrap`] is how a
 //! server without a cluster gets into one.
 //!
 //! Nothing here knows HTTP or DNS, and nothing but the store decides what a command does.
@@ -25,8 +25,10 @@ mod prepared;
 mod read;
 mod servers;
 pub mod sessions;
+pub mod snapshot;
 mod timers;
 mod transaction;
+mod transfers;
 mod write;
 
 use std::net::SocketAddr;
@@ -43,10 +45,12 @@ use lictor_model::{Datacenter, Error, Result};
 use lictor_rpc::Transport;
 use lictor_store::Store;
 use lictor_sys::clock::SystemClock;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use crate::autopilot::Autopilot;
 use crate::timers::Timers;
+use crate::transfers::Transfers;
 
 /// How a server answers.
 #[derive(Clone, Debug)]
@@ -92,6 +96,9 @@ pub struct Server {
     autopilot: Mutex<Option<Autopilot>>,
     /// When sessions and lock-delays end, while this server leads.
     timers: Mutex<Option<Timers>>,
+    transfers: Arc<Transfers>,
+    /// Held while a snapshot is being restored: one at a time.
+    restoring: Arc<Semaphore>,
     clock: SystemClock,
     stop: CancellationToken,
 }
@@ -118,6 +125,8 @@ impl Server {
             is_registered: AtomicBool::new(false),
             autopilot: Mutex::new(None),
             timers: Mutex::new(None),
+            transfers: Arc::default(),
+            restoring: Arc::new(Semaphore::new(1)),
             clock: SystemClock::default(),
             stop,
         }

@@ -52,14 +52,11 @@ impl<T> Attempt<T> {
 /// What becomes of a request that went to a leader that leads no more: a read is asked again, a
 /// write may have been agreed on.
 fn superseded(request: &Request) -> Result<Option<Answer>> {
-    match request {
-        Request::Read { .. } => Ok(None),
-        Request::Servers { request, .. } if request.only_asks() => Ok(None),
-        Request::Write { .. } | Request::Servers { .. } => {
-            let why = "leadership changed on the way; whether it was carried out is unknown";
-            Err(Error::new(Code::Timeout, why))
-        }
+    if request.may_repeat() {
+        return Ok(None);
     }
+    let why = "leadership changed on the way; whether it was carried out is unknown";
+    Err(Error::new(Code::Timeout, why))
 }
 
 pub(crate) fn mismatch() -> Error {
@@ -81,8 +78,8 @@ impl Server {
 
     fn place_of(&self, request: &Request) -> Place {
         match request {
-            Request::Read { options, .. } => self.place_for(options.consistency),
-            Request::Write { .. } => self.place_for(Consistency::Default),
+            Request::Read { options, .. } | Request::Save { options } => self.place_for(options.consistency),
+            Request::Write { .. } | Request::Restore { .. } => self.place_for(Consistency::Default),
             Request::Servers { request, .. } if request.is_for_anyone() => Place::Here,
             // All else only a leader knows or can do, whatever the caller would put up with.
             Request::Servers { request: ServerRequest::RaftConfiguration, options } if options.stale => {
@@ -162,6 +159,8 @@ impl Server {
                 self.write_here(&authorizer, command.clone()).await?.map(Answer::Outcome)
             }
             Request::Servers { request, .. } => self.about_servers_here(request).await?.map(Answer::Servers),
+            Request::Save { options } => self.save_here(options).await?.map(Answer::Opened),
+            Request::Restore { options } => self.restore_here(options).await?.map(Answer::Opened),
         };
         Ok(done)
     }

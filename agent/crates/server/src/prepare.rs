@@ -26,7 +26,7 @@ pub(crate) fn prepare(command: &mut Command, authorizer: &Authorizer, settings: 
         Command::SetAutopilot { .. } => permit(authorizer, Resource::Operator),
         Command::UpdateCoordinates(coordinates) => update_coordinates(coordinates, authorizer),
         // No client has a say in this.
-        Command::EndLockDelays(_) => permit(authorizer, Resource::Operator),
+        Command::EndLockDelays(_) | Command::Restore(_) => permit(authorizer, Resource::Operator),
         // Whose they are stands in the state: [`Server::write`](crate::Server::write) looks there.
         Command::EndSessions(_)
         | Command::RenewSession(_)

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use lictor_consensus::ProposeError;
 use lictor_model::query::{Answer, Consistency, Meta, Query, ReadOptions, Reply};
-use lictor_model::{Error, Result};
+use lictor_model::{Error, RaftIndex, Result};
 use lictor_rpc::message::{self as rpc, Request};
 use lictor_store::{Evaluation, Snapshot, eval, sort_by_distance};
 
@@ -92,7 +92,7 @@ impl Server {
     }
 
     /// Whether this server may answer with this consistency now.
-    async fn may_answer(&self, consistency: Consistency) -> Result<bool> {
+    pub(crate) async fn may_answer(&self, consistency: Consistency) -> Result<bool> {
         if self.place_for(consistency) != Place::Here {
             return Ok(false);
         }
@@ -113,15 +113,20 @@ impl Server {
         snapshot: &Snapshot,
         options: &ReadOptions,
     ) -> Reply {
-        let consistency = options.consistency;
         match (query, &mut evaluation.answer) {
             (Query::ExecutePrepared(execution), Answer::Executed(_)) => {
                 prepared::arrange(&mut evaluation.answer, execution, snapshot, &self.settings.datacenter);
             }
             (_, answer) => sort_by_distance(snapshot, &options.near, answer),
         }
-        let meta = Meta {
-            index: evaluation.index,
+        let meta = self.meta(evaluation.index, options.consistency);
+        Reply { meta, answer: Arc::new(evaluation.answer) }
+    }
+
+    /// What is known of the freshness of what this server answers now.
+    pub(crate) fn meta(&self, index: RaftIndex, consistency: Consistency) -> Meta {
+        Meta {
+            index,
             known_leader: consistency != Consistency::Stale || self.leader().is_some(),
             last_contact: match consistency {
                 Consistency::Stale => self.consensus.last_contact().unwrap_or(Duration::MAX),
@@ -129,8 +134,7 @@ impl Server {
             },
             consistency,
             cached: None,
-        };
-        Reply { meta, answer: Arc::new(evaluation.answer) }
+        }
     }
 
     /// How long a blocking query waits: what it asks for, within bounds, and a little more so

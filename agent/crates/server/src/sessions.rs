@@ -39,9 +39,12 @@ pub async fn run(server: Arc<Server>, observer: Arc<dyn Observer>, stop: Cancell
 async fn keep_time_while_leading(server: &Server, observer: &dyn Observer) {
     let mut leadership = server.consensus.subscribe_leadership();
     while leadership.wait_for(|leadership| leadership.established).await.is_ok() {
+        let mut restores = server.store.watch_restores();
         *server.timers() = Some(Timers::default());
         tokio::select! {
             _ = leadership.wait_for(|leadership| !leadership.established) => {}
+            // What was put back begins anew, as it does for a new leader.
+            _ = restores.changed() => {}
             () = keep_time(server, observer) => {}
         }
         *server.timers() = None;

@@ -7,6 +7,7 @@ mod catalog;
 mod kv;
 mod operator;
 mod prepared;
+mod restore;
 mod session;
 mod txn;
 
@@ -32,6 +33,7 @@ pub(crate) fn apply(
     command: Command,
     touched: &mut Vec<Watch>,
 ) -> Outcome {
+    let index = RaftIndex(index.0.saturating_add(state.ahead));
     state.index = index;
     let mut change = Change { state, index, touched };
     match command {
@@ -44,6 +46,7 @@ pub(crate) fn apply(
         Command::SetAutopilot { config, cas } => change.set_autopilot(*config, cas),
         Command::UpdateCoordinates(coordinates) => change.update_coordinates(coordinates),
         Command::Transaction(operations) => Outcome::Transaction(change.transaction(&operations)),
+        Command::Restore(step) => change.restore(step),
         Command::Prepared(prepared) => change.prepared(prepared),
         // Nothing that is replicated changes; a log that has one all the same stays readable.
         Command::RenewSession(_) => Outcome::Done,

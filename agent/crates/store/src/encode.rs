@@ -3,6 +3,7 @@
 //! A version byte, then MessagePack with named fields: a later build may add fields, this one
 //! ignores those it does not know.
 
+use std::io::{self, Read, Write};
 use std::sync::Arc;
 
 use lictor_model::check::Check;
@@ -19,6 +20,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::indexes::Indexes;
 use crate::prepared::Prepared;
+use crate::restore::Incoming;
 use crate::snapshot::{Folded, PendingDelay, Snapshot};
 
 /// The version of the encoding that this build writes and reads.
@@ -36,6 +38,9 @@ pub enum RestoreError {
         /// The version it has.
         found: u8,
     },
+    /// Something follows that belongs to no state.
+    #[error("the snapshot goes on after its end")]
+    TooLong,
     /// The bytes are damaged.
     #[error("the snapshot cannot be read: {0}")]
     Damaged(#[from] rmp_serde::decode::Error),
@@ -46,6 +51,9 @@ pub enum RestoreError {
 #[serde(default)]
 struct Tables {
     index: RaftIndex,
+    ahead: u64,
+    incoming: Option<Incoming>,
+    restored: RaftIndex,
     nodes: Vec<Arc<Node>>,
     services: Vec<(Folded, Arc<Service>)>,
     checks: Vec<Arc<Check>>,
@@ -62,8 +70,22 @@ impl Snapshot {
     /// The whole state as bytes. Equal states give equal bytes.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        let encoded = self.encode_to(&mut bytes);
+        debug_assert!(encoded.is_ok(), "plain data into memory always encodes: {encoded:?}");
+        bytes
+    }
+
+    /// Writes the whole state, as [`Snapshot::encode`] gives it, without having it in memory twice.
+    ///
+    /// # Errors
+    /// Those of whom it is written to.
+    fn encode_to(&self, to: &mut impl Write) -> io::Result<()> {
         let tables = Tables {
             index: self.index,
+            ahead: self.ahead,
+            incoming: self.incoming.clone(),
+            restored: self.restored,
             nodes: self.nodes.values().cloned().collect(),
             services: self
                 .services
@@ -79,19 +101,52 @@ impl Snapshot {
             prepared: self.prepared.values().map(|prepared| Arc::clone(&prepared.query)).collect(),
             indexes: self.indexes.clone(),
         };
-        let mut bytes = vec![VERSION];
-        let encoded = rmp_serde::encode::write_named(&mut bytes, &tables);
-        debug_assert!(encoded.is_ok(), "plain data into memory always encodes: {encoded:?}");
-        bytes
+        to.write_all(&[VERSION])?;
+        rmp_serde::encode::write_named(to, &tables).map_err(io::Error::other)
+    }
+
+    /// Writes the state for somebody to keep: without another one that is about to replace it.
+    ///
+    /// # Errors
+    /// Those of whom it is written to.
+    pub fn encode_saved(&self, to: &mut impl Write) -> io::Result<()> {
+        Self { incoming: None, ..self.clone() }.encode_to(to)
     }
 
     pub(crate) fn decode(bytes: &[u8]) -> Result<Self, RestoreError> {
         let (version, body) = bytes.split_first().ok_or(RestoreError::Empty)?;
-        if *version != VERSION {
-            return Err(RestoreError::Version { found: *version });
+        check_version(*version)?;
+        Ok(rmp_serde::from_slice::<Tables>(body)?.into())
+    }
+
+    /// Reads a state that does not lie in one piece.
+    pub(crate) fn read(mut from: impl Read) -> Result<Self, RestoreError> {
+        let mut version = [0];
+        from.read_exact(&mut version).map_err(|_| RestoreError::Empty)?;
+        let [version] = version;
+        check_version(version)?;
+        let tables: Tables = rmp_serde::from_read(&mut from)?;
+        match io::copy(&mut from, &mut io::sink()) {
+            Ok(0) => Ok(tables.into()),
+            _ => Err(RestoreError::TooLong),
         }
-        let tables: Tables = rmp_serde::from_slice(body)?;
-        let mut snapshot = Self { index: tables.index, indexes: tables.indexes, ..Self::default() };
+    }
+}
+
+fn check_version(found: u8) -> Result<(), RestoreError> {
+    if found == VERSION { Ok(()) } else { Err(RestoreError::Version { found }) }
+}
+
+impl From<Tables> for Snapshot {
+    fn from(tables: Tables) -> Self {
+        let mut snapshot = Self {
+            index: tables.index,
+            ahead: tables.ahead,
+            incoming: tables.incoming,
+            restored: tables.restored,
+            indexes: tables.indexes,
+            ..Self::default()
+        };
         for node in tables.nodes {
             snapshot.put_node(node);
         }
@@ -117,6 +172,6 @@ impl Snapshot {
             .map(|coordinate| (fold(coordinate.node.as_str()), coordinate))
             .collect();
         snapshot.lock_delays = tables.lock_delays.into_iter().collect();
-        Ok(snapshot)
+        snapshot
     }
 }

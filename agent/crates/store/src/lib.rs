@@ -19,19 +19,21 @@ pub mod eval;
 mod indexes;
 mod near;
 mod prepared;
+mod restore;
 mod snapshot;
 mod watch;
 
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
 use lictor_model::RaftIndex;
 use lictor_model::command::{Command, Outcome};
+use tokio::sync::watch as channel;
 
 pub use encode::RestoreError;
 pub use eval::{Evaluation, eval};
 pub use near::sort_by_distance;
+pub use restore::check_saved;
 pub use snapshot::{Difference, PendingDelay, Sizes, Snapshot};
 pub use watch::{Waiting, Watch, WatchSet, Watchers};
 
@@ -42,7 +44,7 @@ pub struct Store {
     /// Held while a batch is applied, so that batches cannot interleave.
     writer: Mutex<()>,
     watchers: Watchers,
-    restores: AtomicU64,
+    restores: channel::Sender<u64>,
 }
 
 impl Store {
@@ -57,13 +59,19 @@ impl Store {
     pub fn apply(&self, batch: impl IntoIterator<Item = (RaftIndex, Command)>) -> Vec<Outcome> {
         let _writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
         let mut next = Snapshot::clone(&self.current.load());
+        let restored_before = next.restored;
         let mut touched = Vec::new();
         let outcomes = batch
             .into_iter()
             .map(|(index, command)| apply::apply(&mut next, index, command, &mut touched))
             .collect();
+        let is_replaced = next.restored != restored_before;
         self.current.store(Arc::new(next));
-        self.watchers.wake(&touched);
+        if is_replaced {
+            self.has_been_replaced();
+        } else {
+            self.watchers.wake(&touched);
+        }
         outcomes
     }
 
@@ -87,15 +95,25 @@ impl Store {
         let restored = Snapshot::decode(encoded)?;
         let _writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
         self.current.store(Arc::new(restored));
-        self.restores.fetch_add(1, Ordering::Release);
-        self.watchers.wake_all();
+        self.has_been_replaced();
         Ok(())
+    }
+
+    fn has_been_replaced(&self) {
+        self.restores.send_modify(|restores| *restores += 1);
+        self.watchers.wake_all();
     }
 
     /// How often everything was replaced. Indexes may have gone back whenever this has changed.
     #[must_use]
     pub fn restores(&self) -> u64 {
-        self.restores.load(Ordering::Acquire)
+        *self.restores.borrow()
+    }
+
+    /// The same, for those who wait for it.
+    #[must_use]
+    pub fn watch_restores(&self) -> channel::Receiver<u64> {
+        self.restores.subscribe()
     }
 }
 

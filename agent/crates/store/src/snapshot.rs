@@ -19,6 +19,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::indexes::Indexes;
 use crate::prepared::Prepared;
+use crate::restore::Incoming;
 
 /// A name in the form that tables are keyed by.
 pub(crate) type Folded = Arc<str>;
@@ -54,6 +55,13 @@ impl<'a, K, V> From<DiffItem<'a, 'a, K, V>> for Difference<&'a K, &'a V> {
 #[derive(Clone, Debug, Default)]
 pub struct Snapshot {
     pub(crate) index: RaftIndex,
+    /// By how much indexes here are ahead of those of the log: after the state of a cluster with a
+    /// longer log was put back, they go on from there and not from what came before.
+    pub(crate) ahead: u64,
+    /// The state that is about to replace this one, as far as it has come.
+    pub(crate) incoming: Option<Incoming>,
+    /// When everything was last replaced.
+    pub(crate) restored: RaftIndex,
     pub(crate) nodes: OrdMap<Folded, Arc<Node>>,
     pub(crate) node_ids: OrdMap<NodeId, Folded>,
     pub(crate) services: OrdMap<(Folded, ServiceId), Arc<Service>>,
@@ -113,6 +121,12 @@ impl Snapshot {
     #[must_use]
     pub fn index(&self) -> RaftIndex {
         self.index
+    }
+
+    /// Whether a state is about to replace this one.
+    #[must_use]
+    pub fn is_being_replaced(&self) -> bool {
+        self.incoming.is_some()
     }
 
     /// A node by name, in any case.

@@ -16,6 +16,7 @@ use crate::{Evaluation, Snapshot, Store, eval};
 
 mod locks;
 mod prepared;
+mod restore;
 
 fn ask(snapshot: &Snapshot, query: &Query) -> Evaluation {
     eval(snapshot, query, &Authorizer::agent()).unwrap()

@@ -70,6 +70,14 @@ pub fn bind_udp(address: SocketAddr, sharing: Sharing) -> io::Result<UdpSocket> 
     UdpSocket::from_std(socket.into())
 }
 
+/// Connects to a TCP address, for as long as the operating system tries.
+///
+/// # Errors
+/// Those of the operating system.
+pub async fn open_tcp(address: SocketAddr) -> io::Result<TcpStream> {
+    ready(TcpStream::connect(address).await?)
+}
+
 /// Connects to a TCP address within `timeout`.
 ///
 /// # Errors
@@ -101,9 +109,11 @@ async fn connected(
     connecting: impl Future<Output = io::Result<TcpStream>>,
     timeout: Duration,
 ) -> io::Result<TcpStream> {
-    let stream = tokio::time::timeout(timeout, connecting)
-        .await
-        .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
+    let connecting = tokio::time::timeout(timeout, connecting).await;
+    ready(connecting.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??)
+}
+
+fn ready(stream: TcpStream) -> io::Result<TcpStream> {
     stream.set_nodelay(true)?;
     Ok(stream)
 }

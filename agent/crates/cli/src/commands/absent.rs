@@ -37,15 +37,6 @@ pub(super) const LOCK_FLAGS: &[Flag] = &[
     flags::switch("verbose", "Say what happens."),
 ];
 
-pub(super) const SNAPSHOT_SAVE_FLAGS: &[Flag] =
-    &[flags::value("append-filename", "parts", "What to add to the file's name: version, dc, node, status.")];
-
-pub(super) const SNAPSHOT_INSPECT_FLAGS: &[Flag] = &[
-    flags::switch("kvdetails", "Show sizes by prefix of keys."),
-    flags::value("kvdepth", "number", "How deep prefixes go. Default 2."),
-    flags::value("kvfilter", "prefix", "Only keys below this prefix."),
-];
-
 pub(super) async fn event(_context: &Context, _parsed: Parsed) -> Ran {
     missing("user events")
 }
@@ -56,10 +47,6 @@ pub(super) async fn watch(_context: &Context, _parsed: Parsed) -> Ran {
 
 pub(super) async fn lock(_context: &Context, _parsed: Parsed) -> Ran {
     missing("the lock command; locks of sessions work through `kv put -acquire` and the API")
-}
-
-pub(super) async fn snapshot(_context: &Context, _parsed: Parsed) -> Ran {
-    missing("snapshots; `kv export` saves the keys")
 }
 
 pub(super) async fn acl(_context: &Context, _parsed: Parsed) -> Ran {

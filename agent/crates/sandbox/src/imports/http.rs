@@ -9,6 +9,7 @@ use crate::wire;
 
 impl Host for RunState {
     async fn send(&mut self, request: Request) -> Result<Result<Response, ProbeError>> {
-        Ok(wire::http::send(&self.leash, request).await)
+        // It is large, and wasmtime moves what it is given several times.
+        Ok(Box::pin(wire::http::send(&self.leash, request)).await)
     }
 }

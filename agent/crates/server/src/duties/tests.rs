@@ -69,6 +69,25 @@ fn members_come_fail_and_go() {
 }
 
 #[test]
+fn a_member_takes_its_name_from_a_node_that_is_nobody_any_more() {
+    let (store, mut index) = (Store::new(), 1);
+    let with_id = |name: &str, id: &str| {
+        let mut member = member(name, MemberStatus::Alive, "node");
+        member.tags.insert("id".to_owned(), id.to_owned());
+        member
+    };
+    let (old, new) = ("0e2a4c55-0000-4000-8000-000000000001", "0e2a4c55-0000-4000-8000-000000000002");
+    carry_out(&store, &[with_id("n1", old)], &mut index);
+    let members = [with_id("n1", new)];
+    assert_eq!(carry_out(&store, &members, &mut index), 2);
+    assert_eq!(store.snapshot().node("n1").unwrap().id.as_str(), new);
+    assert_eq!(status_of(&store, "n1"), Some(Status::Passing));
+    // Whoever still is somebody keeps the name until it is given up.
+    let renamed = [with_id("n1", old), with_id("n2", new)];
+    assert_eq!(plan(&renamed, &store.snapshot(), &mut Absences::default(), Moment::default()).len(), 2);
+}
+
+#[test]
 fn what_the_agent_registered_of_its_node_stays() {
     let (store, mut index) = (Store::new(), 1);
     let members = [member("c1", MemberStatus::Alive, "node")];

@@ -1,0 +1,225 @@
+//! Saving the whole state to a file and putting one back in its place.
+//!
+//! A state that is to be restored is read to its end and checked on the leader before anything is
+//! proposed. Then it goes through the log like every other change: in pieces, which nobody can see,
+//! and one command that puts them in place, on every server at the same point of the log.
+
+use std::io::{BufWriter, Read, Write};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use lictor_acl::Resource;
+use lictor_archive::Meta;
+use lictor_consensus::Consensus;
+use lictor_model::command::{Command, Outcome, Restore, WriteOptions};
+use lictor_model::query::{Consistency, ReadOptions};
+use lictor_model::seam::{Content, Saved};
+use lictor_model::{Code, Error, Result};
+use lictor_rpc::message::{Answer, Request};
+use lictor_rpc::transfer::{self, Elsewhere, MAX_PIECE, Opened, Place as Steps};
+use lictor_store::{Snapshot, check_saved};
+use lictor_sys::clock::Clock;
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
+use uuid::Uuid;
+
+use crate::Server;
+use crate::place::{Attempt, Came, mismatch};
+use crate::prepare;
+use crate::transfers::{Inlet, Outlet, Restoring, WAITING, WRITTEN};
+
+/// The largest state that is restored, in bytes.
+const MAX_STATE: u64 = 4 * 1024 * 1024 * 1024;
+/// How often it is looked what transfers nobody goes on with, and whether a restoration was left
+/// unfinished.
+const LOOK_AFTER: Duration = Duration::from_secs(10);
+
+impl Server {
+    /// Saves the whole state, here or at the leader.
+    ///
+    /// # Errors
+    /// [`NoLeader`](Code::NoLeader) where the consistency asked for needs one and none is there in
+    /// time; what goes wrong later ends the content.
+    pub async fn save(&self, options: ReadOptions) -> Result<Saved> {
+        self.check_datacenter(options.datacenter.as_ref())?;
+        let Opened { id, at, meta } = self.open_transfer(Request::Save { options }).await?;
+        Ok(Saved { meta, content: transfer::save(self.place_at(at), id) })
+    }
+
+    /// Replaces the whole state, here or through the leader.
+    ///
+    /// # Errors
+    /// As for [`Server::write`], and what is wrong with the file.
+    pub async fn restore(&self, content: Content, options: WriteOptions) -> Result<()> {
+        self.check_datacenter(options.datacenter.as_ref())?;
+        let Opened { id, at, .. } = self.open_transfer(Request::Restore { options }).await?;
+        transfer::restore(self.place_at(at).as_ref(), id, content).await
+    }
+
+    async fn open_transfer(&self, request: Request) -> Result<Opened> {
+        match self.carry_out(Came::Directly, request).await? {
+            Answer::Opened(opened) => Ok(opened),
+            _ => Err(mismatch()),
+        }
+    }
+
+    fn place_at(&self, at: SocketAddr) -> Arc<dyn Steps> {
+        if at == self.consensus.node().address {
+            return Arc::clone(&self.transfers) as _;
+        }
+        Arc::new(Elsewhere::new(Arc::clone(&self.transport), at))
+    }
+
+    /// Begins to save this server's own state, if it may.
+    pub(crate) async fn save_here(&self, options: &ReadOptions) -> Result<Attempt<Opened>> {
+        let authorizer = self.resolver.resolve(&options.token);
+        prepare::permit(&authorizer, Resource::Operator)?;
+        if !self.may_answer(options.consistency).await? {
+            return Ok(Attempt::Elsewhere);
+        }
+        let state = self.store.snapshot();
+        let term = self.consensus.status().term;
+        let described = Meta::new(state.index().0, term, self.clock.unix_millis());
+        let meta = self.meta(state.index(), options.consistency);
+        let (pieces, saving) = mpsc::channel(WAITING);
+        let id = self.transfers.add_saving(saving)?;
+        // Ends when nobody takes its pieces any more.
+        drop(tokio::task::spawn_blocking(move || write(&state, described, pieces)));
+        Ok(Attempt::Done(Opened { id, at: self.consensus.node().address, meta }))
+    }
+
+    /// Begins to take a state in, if this server leads.
+    pub(crate) async fn restore_here(&self, options: &WriteOptions) -> Result<Attempt<Opened>> {
+        let authorizer = self.resolver.resolve(&options.token);
+        prepare::permit(&authorizer, Resource::Operator)?;
+        if !self.may_answer(Consistency::Consistent).await? {
+            return Ok(Attempt::Elsewhere);
+        }
+        let turn = Arc::clone(&self.restoring).try_acquire_owned().map_err(|_| {
+            Error::new(Code::Overloaded, "another snapshot is being restored, try again later")
+        })?;
+        let (pieces, incoming) = mpsc::channel(WAITING);
+        let consensus = Arc::clone(&self.consensus);
+        let outcome = tokio::spawn(async move {
+            let _turn = turn;
+            let reading = tokio::task::spawn_blocking(move || read(Inlet::new(incoming)));
+            let state = reading.await.map_err(|_| Error::stopping())??;
+            replace(&consensus, state).await
+        });
+        let restoring = Restoring { pieces, outcome: AbortOnDropHandle::new(outcome) };
+        let id = self.transfers.add_restoring(restoring)?;
+        let meta = self.meta(self.store.snapshot().index(), Consistency::Consistent);
+        Ok(Attempt::Done(Opened { id, at: self.consensus.node().address, meta }))
+    }
+
+    /// Gives up what a restoration has left in the state that never came to its end.
+    async fn tidy(&self) {
+        let is_left = self.consensus.lease_is_valid()
+            && self.store.snapshot().is_being_replaced()
+            && self.restoring.available_permits() > 0;
+        if is_left && let Err(error) = propose(&self.consensus, Restore::Abandon).await {
+            tracing::warn!(%error, "a restoration that was broken off is still in the way");
+        }
+    }
+}
+
+/// Proposes a state that was read and checked.
+async fn replace(consensus: &Consensus, state: Vec<Bytes>) -> Result<()> {
+    let id = Uuid::new_v4();
+    let mut size = 0;
+    propose(consensus, Restore::Begin { id }).await?;
+    for data in state {
+        let offset = size;
+        size += data.len() as u64;
+        propose(consensus, Restore::Piece { id, offset, data }).await?;
+    }
+    propose(consensus, Restore::Commit { id, size }).await?;
+    tracing::info!(bytes = size, "restored a snapshot");
+    Ok(())
+}
+
+async fn propose(consensus: &Consensus, step: Restore) -> Result<()> {
+    match consensus.propose(Command::Restore(step)).await? {
+        (_, Outcome::Refused(error)) => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// Looks after transfers until `stop` is cancelled.
+pub async fn run(server: Arc<Server>, stop: CancellationToken) {
+    let mut look = tokio::time::interval(LOOK_AFTER);
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => break,
+            _ = look.tick() => {
+                server.transfers.expire(Instant::now());
+                server.tidy().await;
+            }
+        }
+    }
+    server.transfers.clear();
+}
+
+fn write(state: &Snapshot, described: Meta, pieces: mpsc::Sender<Result<Bytes>>) {
+    let errors = pieces.clone();
+    let to = BufWriter::with_capacity(WRITTEN, Outlet(pieces));
+    let written = lictor_archive::write(to, described, |to| {
+        // The encoder writes every number by itself.
+        let mut to = BufWriter::with_capacity(WRITTEN, to);
+        state.encode_saved(&mut to)?;
+        to.flush()
+    });
+    if let Err(error) = written {
+        let _ = errors.blocking_send(Err(Error::failed(format!("the snapshot broke off: {error}"))));
+    }
+}
+
+/// Reads a saved state to its end, and checks everything about it.
+fn read(from: impl Read) -> Result<Vec<Bytes>> {
+    let taken = lictor_archive::read(from, MAX_STATE, |_, state| {
+        let mut pieces = Vec::new();
+        loop {
+            let mut piece = Vec::new();
+            state.take(MAX_PIECE as u64).read_to_end(&mut piece).map_err(|error| error.to_string())?;
+            if piece.is_empty() {
+                return Ok(pieces);
+            }
+            pieces.push(Bytes::from(piece));
+        }
+    });
+    let (_, pieces) = taken.map_err(|error| Error::failed(error.to_string()))?;
+    check_saved(&pieces).map_err(|error| Error::failed(error.to_string()))?;
+    Ok(pieces)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::timers::tests::store_with_session;
+
+    fn saved(state: &Snapshot) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        lictor_archive::write(&mut bytes, Meta::new(1, 1, 0), |mut to| state.encode_saved(&mut to)).unwrap();
+        bytes
+    }
+
+    #[test]
+    fn what_is_saved_can_be_restored() {
+        let store = store_with_session("10s");
+        assert!(!read(saved(&store.snapshot()).as_slice()).unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_file_whose_state_is_none_is_refused() {
+        let mut bytes = Vec::new();
+        lictor_archive::write(&mut bytes, Meta::new(1, 1, 0), |to| to.write_all(&[1, 0xc1])).unwrap();
+        assert!(read(bytes.as_slice()).unwrap_err().to_string().contains("cannot be read"));
+        let mut bytes = Vec::new();
+        lictor_archive::write(&mut bytes, Meta::new(1, 1, 0), |to| to.write_all(&[9])).unwrap();
+        assert!(read(bytes.as_slice()).unwrap_err().to_string().contains("version 9"));
+    }
+}

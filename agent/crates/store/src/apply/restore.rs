@@ -1,0 +1,66 @@
+//! Replacing everything by a saved state.
+
+use bytes::Bytes;
+use lictor_model::command::{Outcome, Restore};
+use lictor_model::{Error, RaftIndex};
+use uuid::Uuid;
+
+use crate::apply::Change;
+use crate::restore::{Incoming, MAX_SAVED};
+
+impl Change<'_> {
+    pub(super) fn restore(&mut self, step: Restore) -> Outcome {
+        let (id, done) = match step {
+            Restore::Begin { id } => {
+                self.state.incoming = Some(Incoming::new(id));
+                (id, Ok(()))
+            }
+            Restore::Piece { id, offset, data } => (id, self.gather(id, offset, data)),
+            Restore::Commit { id, size } => (id, self.put_in_place(id, size)),
+            Restore::Abandon => {
+                self.state.incoming = None;
+                return Outcome::Done;
+            }
+        };
+        match done {
+            Ok(()) => Outcome::Done,
+            Err(why) => {
+                self.state.incoming.take_if(|incoming| incoming.id == id);
+                Outcome::Refused(Error::failed(why))
+            }
+        }
+    }
+
+    fn gather(&mut self, id: Uuid, offset: u64, data: Bytes) -> Result<(), String> {
+        let incoming = self.incoming(id)?;
+        if incoming.size != offset || offset.saturating_add(data.len() as u64) > MAX_SAVED {
+            return Err("a piece of the snapshot came out of order".to_owned());
+        }
+        incoming.size += data.len() as u64;
+        incoming.pieces.push_back(data);
+        Ok(())
+    }
+
+    fn put_in_place(&mut self, id: Uuid, size: u64) -> Result<(), String> {
+        let incoming = self.incoming(id)?;
+        if incoming.size != size {
+            return Err("a piece of the snapshot is missing".to_owned());
+        }
+        let mut saved = incoming.state().map_err(|error| error.to_string())?;
+        let in_log = self.index.0.saturating_sub(self.state.ahead);
+        // Indexes never go back behind what was restored: what is written next has to be newer.
+        let next = self.index.max(RaftIndex(saved.index.0.saturating_add(1)));
+        saved.ahead = next.0.saturating_sub(in_log);
+        saved.index = next;
+        saved.restored = next;
+        saved.incoming = None;
+        *self.state = saved;
+        Ok(())
+    }
+
+    /// The restoration of this id. Another one may have taken its place, which goes on undisturbed.
+    fn incoming(&mut self, id: Uuid) -> Result<&mut Incoming, String> {
+        let incoming = self.state.incoming.as_mut().filter(|incoming| incoming.id == id);
+        incoming.ok_or_else(|| "another restoration began meanwhile, or this one was given up".to_owned())
+    }
+}

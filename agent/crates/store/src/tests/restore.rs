@@ -1,0 +1,163 @@
+//! Replacing everything by a saved state, as commands.
+
+use bytes::Bytes;
+use lictor_model::command::{Command, KvChange, Outcome, Restore};
+use lictor_model::{Key, RaftIndex};
+use uuid::Uuid;
+
+use crate::{Snapshot, Store, Watch, check_saved};
+
+fn set(key: &str, value: &str) -> Command {
+    let value = Bytes::copy_from_slice(value.as_bytes());
+    Command::Kv(KvChange::Set { key: key.into(), value, flags: 0, cas: None })
+}
+
+fn saved(state: &Snapshot) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    state.encode_saved(&mut bytes).unwrap();
+    bytes
+}
+
+/// The commands that put a saved state in place, in pieces of a few bytes.
+fn steps(id: u128, state: &[u8]) -> Vec<Command> {
+    let id = Uuid::from_u128(id);
+    let mut steps = vec![Restore::Begin { id }];
+    let mut offset = 0;
+    for piece in state.chunks(7) {
+        steps.push(Restore::Piece { id, offset, data: Bytes::copy_from_slice(piece) });
+        offset += piece.len() as u64;
+    }
+    steps.push(Restore::Commit { id, size: offset });
+    steps.into_iter().map(Command::Restore).collect()
+}
+
+fn apply(store: &Store, from: u64, commands: Vec<Command>) -> Vec<Outcome> {
+    store.apply(commands.into_iter().zip(from..).map(|(command, index)| (RaftIndex(index), command)))
+}
+
+fn entry(store: &Store, key: &str) -> Option<(String, RaftIndex)> {
+    let snapshot = store.snapshot();
+    let entry = snapshot.kv.get(&Key::from(key))?;
+    Some((String::from_utf8(entry.value.to_vec()).unwrap(), entry.modify_index))
+}
+
+#[test]
+fn a_saved_state_comes_back_whole_and_at_once() {
+    let store = Store::new();
+    apply(&store, 2, vec![set("kept", "before")]);
+    let state = saved(&store.snapshot());
+    apply(&store, 3, vec![set("kept", "after"), set("new", "x")]);
+    let restores = store.restores();
+    let mut steps = steps(1, &state);
+    let commit = steps.pop().unwrap();
+    let gathered = steps.len() as u64;
+    assert!(apply(&store, 5, steps).iter().all(|outcome| *outcome == Outcome::Done));
+    assert!(store.snapshot().is_being_replaced());
+    assert_eq!(entry(&store, "kept").unwrap().0, "after", "pieces change nothing that can be read");
+    assert_eq!(store.restores(), restores);
+    assert_eq!(apply(&store, 5 + gathered, vec![commit]), [Outcome::Done]);
+    assert_eq!(entry(&store, "kept"), Some(("before".to_owned(), RaftIndex(2))));
+    assert_eq!(entry(&store, "new"), None);
+    assert!(!store.snapshot().is_being_replaced());
+    assert_eq!(store.restores(), restores + 1);
+    assert_eq!(store.snapshot().index(), RaftIndex(5 + gathered), "an older state does not set indexes back");
+}
+
+#[tokio::test]
+async fn everyone_who_waits_is_woken() {
+    let store = Store::new();
+    let state = saved(&store.snapshot());
+    let waiting = store.watchers().register(Watch::Node("n".into()).into());
+    apply(&store, 2, steps(1, &state));
+    waiting.changed().await;
+}
+
+#[test]
+fn what_is_written_after_the_state_of_a_longer_log_is_newer_than_all_of_it() {
+    let old = Store::new();
+    apply(&old, 1000, vec![set("a", "1")]);
+    let store = Store::new();
+    let steps = steps(1, &saved(&old.snapshot()));
+    let next = 2 + steps.len() as u64;
+    apply(&store, 2, steps);
+    assert_eq!(store.snapshot().index(), RaftIndex(1001));
+    apply(&store, next, vec![set("a", "2")]);
+    assert_eq!(entry(&store, "a"), Some(("2".to_owned(), RaftIndex(1002))));
+
+    // Also for a server that gets all this as a snapshot of Raft's.
+    let follower = Store::new();
+    follower.restore(&store.snapshot().encode()).unwrap();
+    for store in [&store, &follower] {
+        apply(store, next + 1, vec![set("a", "3")]);
+        assert_eq!(entry(store, "a"), Some(("3".to_owned(), RaftIndex(1003))));
+    }
+}
+
+#[test]
+fn a_server_that_joins_in_between_comes_to_the_same() {
+    let store = Store::new();
+    apply(&store, 2, vec![set("a", "1")]);
+    let mut steps = steps(1, &saved(&store.snapshot()));
+    apply(&store, 3, vec![set("a", "2")]);
+    let rest = steps.split_off(steps.len() / 2);
+    apply(&store, 4, steps);
+    let joined = Store::new();
+    joined.restore(&store.snapshot().encode()).unwrap();
+    for store in [&store, &joined] {
+        apply(store, 100, rest.clone());
+        assert_eq!(entry(store, "a").unwrap().0, "1");
+    }
+    assert_eq!(store.snapshot().encode(), joined.snapshot().encode());
+}
+
+#[test]
+fn what_is_saved_does_not_hold_what_is_about_to_replace_it() {
+    let store = Store::new();
+    apply(&store, 2, vec![set("a", "1")]);
+    let mut steps = steps(1, &saved(&store.snapshot()));
+    steps.pop();
+    apply(&store, 3, steps);
+    let again = Store::new();
+    again.restore(&saved(&store.snapshot())).unwrap();
+    assert!(!again.snapshot().is_being_replaced());
+}
+
+#[test]
+fn nothing_is_put_in_place_that_is_not_whole() {
+    let store = Store::new();
+    apply(&store, 2, vec![set("a", "1")]);
+    let state = saved(&store.snapshot());
+    let refused = |commands: Vec<Command>| {
+        let last = apply(&store, 3, commands).pop().unwrap();
+        assert!(matches!(last, Outcome::Refused(_)), "{last:?}");
+        assert_eq!(entry(&store, "a").unwrap().0, "1");
+        assert!(!store.snapshot().is_being_replaced());
+    };
+    let mut missing = steps(1, &state);
+    missing.remove(3);
+    refused(missing);
+    let mut torn = steps(1, &state[..state.len() - 3]);
+    refused(std::mem::take(&mut torn));
+    refused(steps(1, b"\x01 no state"));
+    refused(steps(1, &[state.as_slice(), b"more"].concat()));
+    assert!(check_saved(&[Bytes::from(state)]).is_ok());
+    assert!(check_saved(&[]).is_err());
+}
+
+#[test]
+fn of_two_restorations_the_later_one_counts() {
+    let store = Store::new();
+    apply(&store, 2, vec![set("a", "1")]);
+    let state = saved(&store.snapshot());
+    apply(&store, 3, vec![set("a", "2")]);
+    let mut first = steps(1, &state);
+    let mut second = steps(2, &state);
+    let late = first.split_off(2);
+    let rest = second.split_off(2);
+    apply(&store, 4, [first, second].concat());
+    assert!(matches!(apply(&store, 10, late).pop(), Some(Outcome::Refused(_))));
+    assert_eq!(apply(&store, 100, rest).pop(), Some(Outcome::Done));
+    assert_eq!(entry(&store, "a").unwrap().0, "1");
+    apply(&store, 200, vec![steps(3, &state).remove(0), Command::Restore(Restore::Abandon)]);
+    assert!(!store.snapshot().is_being_replaced());
+}
