@@ -4,11 +4,10 @@ use lictor_acl::{Authorizer, Resource};
 use lictor_model::command::PreparedChange;
 use lictor_model::node::{Reserved, meta_problems};
 use lictor_model::prepared::{
-    CompiledTemplate, Execution, Failover, HIDDEN_TOKEN, PreparedQuery, ServiceQuery, parse_id,
+    CompiledTemplate, Executed, Execution, Failover, HIDDEN_TOKEN, PreparedQuery, ServiceQuery, parse_id,
 };
-use lictor_model::query::Answer;
 use lictor_model::{Code, Datacenter, Error, PreparedQueryId, Result, duration};
-use lictor_store::{Snapshot, sort_by_distance};
+use lictor_store::{Snapshot, sort_instances_by_distance};
 use lictor_sys::random;
 
 use crate::prepare::permit;
@@ -137,20 +136,18 @@ fn ttl_mistake(ttl: &str) -> Result<(), String> {
 /// Puts what a query came to into the order in which it is to be used: the nearest first where that
 /// is known, else in a new order every time, which spreads the load. Keeps as many as are of use.
 pub(crate) fn arrange(
-    answer: &mut Answer,
+    executed: &mut Executed,
     execution: &Execution,
     snapshot: &Snapshot,
     datacenter: &Datacenter,
 ) {
-    let Answer::Executed(executed) = answer else { return };
+    let near = executed.near.as_str();
     random::shuffle(&mut executed.instances);
-    let near = executed.near.clone();
-    sort_by_distance(snapshot, near.as_str(), answer);
-    let Answer::Executed(executed) = answer else { return };
+    sort_instances_by_distance(snapshot, near, &mut executed.instances);
     if executed.peer.is_empty() {
         executed.datacenter = datacenter.clone();
         let mut first = executed.instances.iter().take(OWN_PLACE);
-        let is_own = |name: &str| !near.is_empty() && name.eq_ignore_ascii_case(near.as_str());
+        let is_own = |name: &str| !near.is_empty() && name.eq_ignore_ascii_case(near);
         if let Some(own) = first.position(|instance| is_own(instance.node.name.as_str())) {
             executed.instances.swap(0, own);
         }
@@ -169,7 +166,7 @@ mod tests {
     use lictor_model::command::{Command, Registration};
     use lictor_model::coordinate::{Coordinate, NodeCoordinate};
     use lictor_model::prepared::{DnsOptions, FailoverTarget, TemplateOptions};
-    use lictor_model::query::Query;
+    use lictor_model::query::{Answer, Query};
     use lictor_model::service::Service;
     use lictor_store::{Store, eval};
 
@@ -285,9 +282,9 @@ mod tests {
         let (snapshot, near) = (store.snapshot(), near.to_owned());
         let execution = Execution { name: "q".to_owned(), near, limit, ..Execution::default() };
         let query = Query::ExecutePrepared(Box::new(execution.clone()));
-        let mut answer = eval(&snapshot, &query, &Authorizer::agent()).unwrap().answer;
-        arrange(&mut answer, &execution, &snapshot, &"dc1".into());
-        let Answer::Executed(executed) = answer else { panic!("{answer:?}") };
+        let answer = eval(&snapshot, &query, &Authorizer::agent()).unwrap().answer;
+        let Answer::Executed(mut executed) = answer else { panic!("{answer:?}") };
+        arrange(&mut executed, &execution, &snapshot, &"dc1".into());
         assert_eq!(executed.datacenter.as_str(), "dc1");
         executed.instances.iter().map(|instance| instance.node.name.to_string()).collect()
     }
