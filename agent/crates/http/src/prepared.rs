@@ -3,6 +3,7 @@
 use axum::body::Body;
 use axum::http::{HeaderValue, Method, Response};
 use lictor_model::command::{Command, Outcome, PreparedChange};
+use lictor_model::node::Node;
 use lictor_model::prepared::{DnsOptions, Execution, PreparedQuery};
 use lictor_model::query::{Answer, Instance, Meta, Query, ReadOptions, Reply};
 use lictor_model::{PreparedQueryId, RaftIndex};
@@ -12,6 +13,7 @@ use serde_json::{Map, Value};
 use crate::call::Call;
 use crate::failure::Failure;
 use crate::params::boolean;
+use crate::respond::Freshness;
 use crate::{decode, respond};
 
 const QUERY_KEYS: [&str; 7] = ["ID", "Name", "Session", "Token", "Template", "Service", "DNS"];
@@ -102,7 +104,7 @@ async fn list(call: &Call, query: Query) -> Result<Response<Body>, Failure> {
 #[serde(rename_all = "PascalCase")]
 struct Found<'a> {
     service: &'a str,
-    nodes: &'a [Instance],
+    nodes: Vec<Row<'a>>,
     #[serde(rename = "DNS")]
     dns: &'a DnsOptions,
     datacenter: &'a str,
@@ -112,41 +114,32 @@ struct Found<'a> {
     freshness: Freshness,
 }
 
+/// An instance as it is kept: lists without anything in them are `null`.
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Row<'a> {
+    node: &'a Node,
+    service: Value,
+    checks: Option<Vec<Value>>,
+}
+
+impl<'a> From<&'a Instance> for Row<'a> {
+    fn from(instance: &'a Instance) -> Self {
+        let checks = instance.checks.iter().map(|check| respond::without_empty(check, "ServiceTags"));
+        Self {
+            node: &instance.node,
+            service: respond::without_empty(&instance.service, "Tags"),
+            checks: (!instance.checks.is_empty()).then(|| checks.collect()),
+        }
+    }
+}
+
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
 struct Explanation<'a> {
     query: &'a PreparedQuery,
     #[serde(flatten)]
     freshness: Freshness,
-}
-
-/// What is known of an answer's freshness, as these two endpoints write it into the body too.
-#[derive(Serialize)]
-#[serde(rename_all = "PascalCase")]
-struct Freshness {
-    index: RaftIndex,
-    /// In nanoseconds.
-    last_contact: u64,
-    known_leader: bool,
-    consistency_level: &'static str,
-    not_modified: bool,
-    backend: u8,
-    #[serde(rename = "ResultsFilteredByACLs")]
-    results_filtered_by_acls: bool,
-}
-
-impl From<&Meta> for Freshness {
-    fn from(meta: &Meta) -> Self {
-        Self {
-            index: meta.index,
-            last_contact: u64::try_from(meta.last_contact.as_nanos()).unwrap_or(u64::MAX),
-            known_leader: meta.known_leader,
-            consistency_level: respond::consistency(meta.consistency),
-            not_modified: false,
-            backend: 0,
-            results_filtered_by_acls: false,
-        }
-    }
 }
 
 async fn execute(call: &Call, name: String) -> Result<Response<Body>, Failure> {
@@ -164,7 +157,7 @@ async fn execute(call: &Call, name: String) -> Result<Response<Body>, Failure> {
     let meta = unwaitable(&reply.meta);
     let found = Found {
         service: &executed.service,
-        nodes: &executed.instances,
+        nodes: executed.instances.iter().map(Row::from).collect(),
         dns: &executed.dns,
         datacenter: executed.datacenter.as_str(),
         peer_name: &executed.peer,
