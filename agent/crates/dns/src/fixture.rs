@@ -66,6 +66,9 @@ fn executed(execution: &Execution) -> Result<Executed> {
 #[async_trait::async_trait]
 impl Backend for OneNode {
     async fn read(&self, query: Query, options: ReadOptions) -> Result<Reply> {
+        if options.datacenter.is_some() {
+            return Err(Error::no_path());
+        }
         let stale = options.consistency == Consistency::Stale;
         let answer = match query {
             Query::Health(selector) if selector.service.as_str() == "slow" => std::future::pending().await,

@@ -135,7 +135,12 @@ impl Lookup {
     /// What a prepared query comes to, in its own order.
     async fn prepared(&self, asked: Asked<'_>, name: String, datacenter: Option<String>) -> Result<Response> {
         let execution = Execution { name, from: Some(asked.origin), ..Execution::default() };
-        let answer = self.read(Query::ExecutePrepared(Box::new(execution)), datacenter).await?;
+        let answer = self.read(Query::ExecutePrepared(Box::new(execution)), datacenter).await;
+        let answer = answer.map_err(|error| match error.code {
+            // What queries there are in a datacenter that cannot be asked, nobody can say.
+            Code::NoPath => Error::failed(error.message),
+            _ => error,
+        })?;
         let Answer::Executed(executed) = answer.as_ref() else { return Err(mismatch()) };
         if executed.instances.is_empty() {
             return Ok(self.does_not_exist(asked.domain));

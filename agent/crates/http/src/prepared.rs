@@ -49,21 +49,19 @@ pub(crate) async fn all(call: Call) -> Result<Response<Body>, Failure> {
 
 /// One query, by its id; or by any name what it comes to.
 pub(crate) async fn one(call: Call) -> Result<Response<Body>, Failure> {
-    let ends_with = |word: &str| call.rest == word || call.rest.ends_with(&format!("/{word}"));
-    let named = |word: &str| call.rest.strip_suffix(&format!("/{word}")).unwrap_or(&call.rest).to_owned();
-    let verb = ["execute", "explain"].into_iter().find(|word| ends_with(word));
-    match verb {
-        Some(_) if call.method != Method::GET => {
-            Err(Failure::method_not_allowed(call.method.as_str(), HeaderValue::from_static("GET")))
+    let (name, verb) = call.rest.rsplit_once('/').unwrap_or((&call.rest, &call.rest));
+    match (verb, call.method.as_str()) {
+        ("execute", "GET") => execute(&call, name).await,
+        ("explain", "GET") => explain(&call, name).await,
+        ("execute" | "explain", method) => {
+            Err(Failure::method_not_allowed(method, HeaderValue::from_static("GET")))
         }
-        Some("execute") => execute(&call, named("execute")).await,
-        Some(_) => explain(&call, named("explain")).await,
-        None if call.method == Method::PUT => update(&call).await,
-        None if call.method == Method::DELETE => {
+        (_, "PUT") => update(&call).await,
+        (_, "DELETE") => {
             change(&call, PreparedChange::Delete(call.rest.as_str().into())).await?;
             Ok(respond::done())
         }
-        None => list(&call, Query::PreparedQuery(call.rest.as_str().into())).await,
+        _ => list(&call, Query::PreparedQuery(call.rest.as_str().into())).await,
     }
 }
 
@@ -142,10 +140,10 @@ struct Explanation<'a> {
     freshness: Freshness,
 }
 
-async fn execute(call: &Call, name: String) -> Result<Response<Body>, Failure> {
+async fn execute(call: &Call, name: &str) -> Result<Response<Body>, Failure> {
     let options = at_once(call.cached_read_options()?);
     let execution = Execution {
-        name,
+        name: name.to_owned(),
         limit: limit(call)?,
         connect: connect(call)?,
         near: call.params.get("near").to_owned(),
@@ -167,10 +165,10 @@ async fn execute(call: &Call, name: String) -> Result<Response<Body>, Failure> {
     respond::json_with_meta(call, &meta, &found)
 }
 
-async fn explain(call: &Call, name: String) -> Result<Response<Body>, Failure> {
+async fn explain(call: &Call, name: &str) -> Result<Response<Body>, Failure> {
     let options = at_once(call.read_options()?);
     limit(call)?;
-    let reply = read(call, Query::ExplainPrepared { name }, options).await?;
+    let reply = read(call, Query::ExplainPrepared { name: name.to_owned() }, options).await?;
     let Answer::PreparedQueries(queries) = reply.answer.as_ref() else { return Err(Failure::mismatch()) };
     let [query] = queries.as_slice() else { return Err(Failure::mismatch()) };
     let meta = unwaitable(&reply.meta);

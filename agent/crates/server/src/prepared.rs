@@ -98,9 +98,6 @@ fn service_mistake(service: &ServiceQuery) -> Result<(), String> {
     if service.service.is_empty() {
         return Err("Must provide a Service name to query".to_owned());
     }
-    if !service.sameness_group.is_empty() {
-        return Err("sameness-groups are an enterprise-only feature".to_owned());
-    }
     let Failover { nearest_n, datacenters, targets } = &service.failover;
     if *nearest_n < 0 {
         return Err(format!("Bad NearestN '{nearest_n}', must be >= 0"));
@@ -111,7 +108,12 @@ fn service_mistake(service: &ServiceQuery) -> Result<(), String> {
         return Err("Targets cannot be populated with NearestN or Datacenters".to_owned());
     }
     let mut problems = service.node_meta.iter().flat_map(|meta| meta_problems(meta, Reserved::Allowed));
-    problems.next().map_or(Ok(()), Err)
+    problems.next().map_or(Ok(()), Err)?;
+    if service.sameness_group.is_empty() {
+        Ok(())
+    } else {
+        Err("sameness-groups are an enterprise-only feature".to_owned())
+    }
 }
 
 fn ttl_mistake(ttl: &str) -> Result<(), String> {

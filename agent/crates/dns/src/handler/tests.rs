@@ -112,7 +112,10 @@ fn a_prepared_query_is_answered_in_its_order_for_who_asks() {
     // The one for this client.
     assert_eq!(asked(&settings, "10.0.0.9.query.consul.", RecordType::A).0, ["7 10.0.0.1"]);
     assert_eq!(asked(&settings, "nosuch.query.consul.", RecordType::A).1, ResponseCode::NXDomain);
-    assert_eq!(asked(&settings, "broken.query.consul.", RecordType::A).1, ResponseCode::ServFail);
+    for name in ["broken.query.consul.", "q.query.dc9.consul."] {
+        assert_eq!(asked(&settings, name, RecordType::A).1, ResponseCode::ServFail);
+    }
+    assert_eq!(asked(&settings, "web.service.dc9.consul.", RecordType::A).1, ResponseCode::NXDomain);
 
     let mut message = question("192.0.2.0.query.consul.", RecordType::A);
     let mut edns = Edns::new();
