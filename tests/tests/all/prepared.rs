@@ -3,7 +3,7 @@
 use std::net::Ipv4Addr;
 use std::thread;
 
-use lictor_testkit::{Agent, Http, Rcode, Record, RecordType};
+use lictor_testkit::{Agent, Http, Rcode, Record, RecordType, eventually};
 use serde_json::{Value, json};
 
 fn create(http: Http, query: &Value) -> String {
@@ -91,6 +91,25 @@ fn a_query_finds_the_same_over_http_and_dns() {
     ] {
         assert_eq!(answer[field], value, "{field}");
     }
+}
+
+#[test]
+fn a_kept_answer_follows_its_query_and_goes_with_it() {
+    let agent = Agent::start();
+    let http = agent.http();
+    let id = create(http, &json!({"Name": "q", "Service": {"Service": "web"}}));
+    let kept = "/v1/query/q/execute?cached";
+    assert!(nodes(http, kept).is_empty());
+    register(http, "n1", "10.0.0.1", "web", "passing");
+    eventually("the kept answer has the instance", || {
+        if nodes(http, kept) == ["n1"] { Ok(()) } else { Err("nothing yet".to_owned()) }
+    });
+    assert_eq!(http.get(kept).header("x-cache"), Some("HIT"));
+    http.request("DELETE", &format!("/v1/query/{id}"), b"").unwrap().ok();
+    eventually("nothing is kept of what is gone", || {
+        let status = http.get(kept).status;
+        if status == 404 { Ok(()) } else { Err(status.to_string()) }
+    });
 }
 
 #[test]
