@@ -32,6 +32,7 @@ use crate::aliases::Aliases;
 use crate::backend::{AgentBackend, Order};
 use crate::cache::Cache;
 use crate::edges::{Listeners, Live, Shared};
+use crate::events::{self, Heard};
 use crate::figures::Figures;
 use crate::measure::{self, Members};
 use crate::notify::Phase;
@@ -136,6 +137,8 @@ impl Agent {
             Upstream::Servers(remote)
         };
         let local = Local::new(LocalState::new(identity.clone(), config.check_update_interval));
+        let heard = Arc::<Heard>::default();
+        tasks.spawn(events::follow(Arc::clone(&heard), local.clone(), gossip.fired(), stop.clone()));
         let sandbox = Arc::new(Sandbox::new(parts::sandbox_config(&config)));
         let keeper = Arc::new(OnceLock::new());
         let reporter: Arc<dyn Reporter> = Arc::new(ToLocal {
@@ -169,6 +172,7 @@ impl Agent {
             gossip: Arc::clone(&gossip),
             wan: pools.wan.clone(),
             clock: Arc::clone(&clock),
+            heard,
             figures: Figures::new(&config, Arc::clone(&metrics)),
             upstream,
             data_dir: config.data_dir.clone(),

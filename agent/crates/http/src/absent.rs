@@ -11,10 +11,6 @@ fn absent(what: &str) -> Result<Response<Body>, Failure> {
     Err(Failure::new(StatusCode::NOT_IMPLEMENTED, format!("this build of the agent has no {what}")))
 }
 
-pub(crate) async fn events(_call: Call) -> Result<Response<Body>, Failure> {
-    absent("user events")
-}
-
 pub(crate) async fn prepared_queries(_call: Call) -> Result<Response<Body>, Failure> {
     absent("prepared queries")
 }
