@@ -79,7 +79,7 @@ fn an_upload_that_breaks_off_changes_nothing_and_is_not_in_the_way() {
     let head = format!("PUT /v1/snapshot HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n\r\n", saved.len());
     let half = [head.as_bytes(), &saved[..saved.len() / 2]].concat();
     // Nobody answers a client that goes away in the midst of what it says.
-    let _ = http.clone().patience(Duration::from_millis(300)).exchange(&half);
+    let _ = http.patience(Duration::from_millis(300)).exchange(&half);
     assert_eq!(http.kv("a").as_deref(), Some("after"));
     eventually("another one is taken", || {
         let answer = http.put("/v1/snapshot", &saved);

@@ -52,7 +52,7 @@ impl Question {
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Answer {
-    Knowledge(Knowledge),
+    Knowledge(Box<Knowledge>),
     Records(Vec<Bytes>),
     Done,
     /// Packets that would have been sent.

@@ -206,8 +206,8 @@ impl Pool {
     }
 
     fn spread_event(&mut self, encoded: &[u8]) {
-        if self.inbox().events.is_full {
-            // The others hear of it by comparing everything.
+        // The others hear of it by comparing everything; where there are none, nothing would ever go.
+        if self.inbox().events.is_full || self.foca.num_members() == 0 {
             return;
         }
         if let Err(error) = self.foca.add_broadcast(encoded) {
@@ -218,7 +218,8 @@ impl Pool {
 
     /// Sees to it that not too much waits to be broadcast.
     pub(super) fn note_backlog(&mut self) {
-        let is_full = self.foca.custom_broadcast_backlog() >= MOST_SPREADING;
+        let is_alone = self.foca.num_members() == 0;
+        let is_full = !is_alone && self.foca.custom_broadcast_backlog() >= MOST_SPREADING;
         self.inbox().events.is_full = is_full;
     }
 }

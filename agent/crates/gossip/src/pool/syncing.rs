@@ -297,7 +297,7 @@ impl Pool {
                 let records: Vec<Bytes> =
                     std::iter::once(asked.record).chain(knowledge.records.clone()).collect();
                 self.learn(&knowledge, &records, now);
-                Answer::Knowledge(self.knowledge(Some(&knowledge)))
+                Answer::Knowledge(Box::new(self.knowledge(Some(&knowledge))))
             }
             Question::Records(keys) => {
                 let known = keys.iter().take(RECORDS_AT_ONCE).filter_map(|key| self.table.record_of(*key));

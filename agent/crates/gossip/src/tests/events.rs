@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::options::Options;
 use crate::pool::Input;
+use crate::tests::large::all_join_the_first;
 use crate::tests::world::{World, address};
 use crate::tests::{MINUTE, gathered, options};
 
@@ -20,8 +21,8 @@ fn all_have_heard(world: &World, mut nodes: std::ops::Range<usize>, count: usize
 #[test]
 fn an_event_reaches_all_of_two_hundred_although_packets_are_lost() {
     let nodes = 200;
-    let mut world = gathered(nodes, 0.02, 1);
-    world.run_for(Duration::from_secs(30));
+    let (mut world, _) = all_join_the_first(nodes, 0.02, true);
+    world.run_for(Duration::from_secs(10));
     world.fire(17, "deploy");
     assert_eq!(world.fired(17).len(), 1, "who fires it hears of it at once");
     let heard = |world: &World| (0..nodes).filter(|number| !world.fired(*number).is_empty()).count();
@@ -30,7 +31,7 @@ fn an_event_reaches_all_of_two_hundred_although_packets_are_lost() {
     assert!(most < Duration::from_secs(3), "{most:?}");
     let all = world.run_while_every(MINUTE * 3, |world| heard(world) < nodes);
     assert!(all.is_some(), "{} of {nodes} have heard of it", heard(&world));
-    world.run_for(MINUTE * 2);
+    world.run_for(Duration::from_secs(10));
     assert!((0..nodes).all(|number| world.fired(number).len() == 1), "each once");
 }
 
@@ -114,6 +115,21 @@ fn a_flood_is_bounded_and_does_not_hold_up_who_is_there() {
     world.run_until(MINUTE, "all to hear of it", |world| {
         (0..10).all(|number| names(world, number).last() == Some(&"later"))
     });
+}
+
+#[test]
+fn who_is_alone_fires_as_much_as_it_likes() {
+    let mut world = gathered(1, 0.0, 8);
+    for number in 0..2000 {
+        world.fire(0, &format!("e{number}"));
+    }
+    assert_eq!(world.fired(0).len(), 2000);
+    world.start(1, &options(1));
+    world.tell(1, Input::Join(vec![address(0)]));
+    world.run_for(MINUTE);
+    assert!(names(&world, 1).is_empty());
+    world.fire(1, "after");
+    world.run_until(MINUTE, "both to hear of it", |world| names(world, 0).last() == Some(&"after"));
 }
 
 #[test]
