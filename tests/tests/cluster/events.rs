@@ -39,6 +39,7 @@ fn whoever_fires_an_event_all_who_are_meant_hear_of_it_once() {
     cluster.clients.iter().for_each(|agent| wait_for(agent, &["from-a-client", "for-clients", "meanwhile"]));
 
     // Who comes back is told nothing that is over.
+    let _ = cluster.wait_for_leader();
     cluster.servers[leader].spawn();
     cluster.wait_until_whole();
     cluster.clients[1].http().put("/v1/event/fire/after", "").ok();
