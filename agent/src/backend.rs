@@ -175,9 +175,13 @@ impl AgentBackend {
 
 #[async_trait]
 impl Backend for AgentBackend {
-    async fn read(&self, query: Query, mut options: ReadOptions) -> Result<Reply> {
+    async fn read(&self, mut query: Query, mut options: ReadOptions) -> Result<Reply> {
+        let own_name = || self.local.read(|state| state.identity().name.clone());
         if options.near == THIS_AGENT {
-            options.near = self.local.read(|state| state.identity().name.to_string());
+            options.near = own_name().to_string();
+        }
+        if let Query::ExecutePrepared(execution) = &mut query {
+            execution.agent = own_name();
         }
         self.check_datacenter(options.datacenter.as_ref())?;
         self.figures.measures.read(query, options, |query, options| self.upstream.read(query, options)).await

@@ -21,6 +21,8 @@ pub(crate) struct Measures {
     reads: Arc<Series>,
     blocking: Arc<Level>,
     read_transactions: Arc<Series>,
+    executions: Arc<Series>,
+    explanations: Arc<Series>,
     writes: Arc<Series>,
     commits: Arc<Series>,
     registrations: Arc<Series>,
@@ -28,6 +30,7 @@ pub(crate) struct Measures {
     keys: Arc<Series>,
     sessions: Arc<Series>,
     transactions: Arc<Series>,
+    prepared: Arc<Series>,
 }
 
 impl Measures {
@@ -38,6 +41,8 @@ impl Measures {
             reads: series(&of::RPC_QUERY),
             blocking: registry.level(&of::RPC_QUERIES_BLOCKING),
             read_transactions: series(&of::TXN_READ),
+            executions: series(&of::PREPARED_QUERY_EXECUTE),
+            explanations: series(&of::PREPARED_QUERY_EXPLAIN),
             writes: series(&of::RAFT_APPLY),
             commits: series(&of::RAFT_COMMIT_TIME),
             registrations: series(&of::CATALOG_REGISTER),
@@ -45,6 +50,7 @@ impl Measures {
             keys: series(&of::KVS_APPLY),
             sessions: series(&of::SESSION_APPLY),
             transactions: series(&of::TXN_APPLY),
+            prepared: series(&of::PREPARED_QUERY_APPLY),
         }
     }
 
@@ -57,12 +63,15 @@ impl Measures {
     ) -> Result<Reply> {
         self.reads.count();
         let _blocking = options.is_blocking().then(|| self.blocking.raise());
-        if !matches!(query, Query::Transaction(_)) {
-            return answer(query, options).await;
-        }
+        let series = match query {
+            Query::Transaction(_) => &self.read_transactions,
+            Query::ExecutePrepared(_) => &self.executions,
+            Query::ExplainPrepared { .. } => &self.explanations,
+            _ => return answer(query, options).await,
+        };
         let start = self.clock.now();
         let answered = answer(query, options).await;
-        self.read_transactions.took(self.clock.now().since(start));
+        series.took(self.clock.now().since(start));
         answered
     }
 
@@ -95,6 +104,7 @@ impl Measures {
             Command::CreateSession(_) | Command::EndSessions(_) => (Some(&self.sessions), true),
             Command::RenewSession(_) => (None, false),
             Command::Transaction(_) => (Some(&self.transactions), true),
+            Command::Prepared(_) => (Some(&self.prepared), true),
             Command::EndLockDelays(_)
             | Command::SetAutopilot { .. }
             | Command::UpdateCoordinates(_)

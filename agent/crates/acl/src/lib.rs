@@ -34,6 +34,10 @@ pub enum Resource<'a> {
     Agent(&'a str),
     /// The cluster as a whole.
     Operator,
+    /// Prepared queries by the beginning of their name.
+    PreparedQuery(&'a str),
+    /// Tokens and what they permit.
+    Acl,
 }
 
 /// The permissions of one token.

@@ -21,6 +21,7 @@ mod places;
 mod pool;
 mod record;
 mod streams;
+mod tags;
 mod talk;
 mod vivaldi;
 mod wire;

@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
+use crate::tags::Tags;
+
 /// Whom a pool takes as members.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Admission {
@@ -22,8 +24,8 @@ impl Admission {
     ///
     /// # Errors
     /// Why not.
-    pub(crate) fn check(&self, name: &str, tags: &BTreeMap<String, String>) -> Result<(), String> {
-        let tag = |key: &str| tags.get(key).map_or("", String::as_str);
+    pub(crate) fn check(&self, name: &str, tags: &Tags) -> Result<(), String> {
+        let tag = |key: &str| tags.get(key).unwrap_or_default();
         match self {
             Self::Datacenter(own) if tag("dc") != own => {
                 Err(format!("Member '{name}' part of wrong datacenter '{}'", tag("dc")))
@@ -214,7 +216,8 @@ mod tests {
     #[test]
     fn pools_take_their_own_kind() {
         let tags = |dc: &str, role: &str| {
-            BTreeMap::from([("dc".to_owned(), dc.to_owned()), ("role".to_owned(), role.to_owned())])
+            let tags = [("dc".to_owned(), dc.to_owned()), ("role".to_owned(), role.to_owned())];
+            Tags::from(BTreeMap::from(tags))
         };
         let lan = Admission::Datacenter("dc1".to_owned());
         assert_eq!(lan.check("x", &tags("dc1", "node")), Ok(()));

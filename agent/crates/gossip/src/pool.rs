@@ -128,7 +128,7 @@ impl Pool {
             id,
             version: born,
             name: options.name.clone(),
-            tags: options.tags.clone(),
+            tags: options.tags.clone().into(),
             leaving: false,
             pruned: false,
             protocols: Protocols::default(),
@@ -264,7 +264,7 @@ impl Pool {
             Input::Join(addresses) => self.join(addresses),
             Input::Rejoin(addresses) => self.past = addresses,
             Input::SetTags(tags) => {
-                let next = Record { tags, version: self.next_version(), ..self.me.clone() };
+                let next = Record { tags: tags.into(), version: self.next_version(), ..self.me.clone() };
                 next.encode()?;
                 self.say(next);
             }

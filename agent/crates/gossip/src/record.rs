@@ -1,6 +1,5 @@
 //! What a member says of itself.
 
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use foca::Identity;
@@ -8,6 +7,7 @@ use lictor_model::local::{Member, MemberStatus};
 use serde::{Deserialize, Serialize};
 
 use crate::pool::events::{EVENT, Fired};
+use crate::tags::Tags;
 
 /// The format of records that this build writes and reads.
 const FORMAT: u8 = 1;
@@ -67,7 +67,7 @@ pub(crate) struct Record {
     #[serde(rename = "n")]
     pub(crate) name: String,
     #[serde(rename = "t", default)]
-    pub(crate) tags: BTreeMap<String, String>,
+    pub(crate) tags: Tags,
     /// Whether it is leaving, so that it has not failed when it stops answering.
     #[serde(rename = "l", default)]
     pub(crate) leaving: bool,
@@ -158,7 +158,7 @@ impl Record {
             name: self.name.clone(),
             addr: self.id.address.ip().to_string(),
             port: self.id.address.port(),
-            tags: self.tags.clone(),
+            tags: self.tags.clone().into(),
             status,
             protocol_min,
             protocol_max,

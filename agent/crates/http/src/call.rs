@@ -1,5 +1,6 @@
 //! One request on its way to an endpoint.
 
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -32,6 +33,8 @@ pub(crate) struct Call {
     pub(crate) rest: String,
     pub(crate) params: Params,
     pub(crate) headers: HeaderMap,
+    /// The address that it came from, if it came over the network.
+    pub(crate) peer: Option<IpAddr>,
     pub(crate) body: Result<Bytes, Oversized>,
     /// The body as it comes, for those few that do not wait for all of it; else empty. Behind a
     /// lock, since a body by itself cannot be lent to other threads.
@@ -90,13 +93,22 @@ impl Call {
         Ok(self.api.backend.write(command, self.write_options()).await?)
     }
 
+    /// From where it was asked in the first place: proxies say so.
+    pub(crate) fn origin(&self) -> Option<IpAddr> {
+        let forwarded = self.headers.get("x-forwarded-for").and_then(|value| value.to_str().ok());
+        let first = forwarded.and_then(|hosts| hosts.split(',').next()?.trim().parse().ok());
+        first.or(self.peer).map(|address: IpAddr| address.to_canonical())
+    }
+
     /// Writes, and turns a refusal by the state machine into a failure.
     pub(crate) async fn write(&self, command: Command) -> Result<bool, Failure> {
         match self.outcome(command).await? {
             Outcome::Done => Ok(true),
             Outcome::Applied(applied) => Ok(applied),
             Outcome::Refused(error) => Err(error.into()),
-            Outcome::Session(_) | Outcome::Transaction(_) => Err(Failure::mismatch()),
+            Outcome::Session(_) | Outcome::Transaction(_) | Outcome::PreparedQuery(_) => {
+                Err(Failure::mismatch())
+            }
         }
     }
 

@@ -23,6 +23,7 @@ mod keyring;
 mod kv;
 mod operator;
 mod params;
+mod prepared;
 mod respond;
 mod routes;
 mod server;

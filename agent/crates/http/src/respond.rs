@@ -106,12 +106,16 @@ fn add_cached(headers: &mut HeaderMap, cached: Cached) {
 }
 
 fn add_effective_consistency(headers: &mut HeaderMap, meta: &Meta) {
-    let word = match meta.consistency {
+    headers.insert(EFFECTIVE_CONSISTENCY, HeaderValue::from_static(consistency(meta.consistency)));
+}
+
+/// The word for the guarantee under which something was answered.
+pub(crate) fn consistency(consistency: Consistency) -> &'static str {
+    match consistency {
         Consistency::Default => "leader",
         Consistency::Consistent => "consistent",
         Consistency::Stale => "stale",
-    };
-    headers.insert(EFFECTIVE_CONSISTENCY, HeaderValue::from_static(word));
+    }
 }
 
 /// Headers that every answer of an endpoint has.

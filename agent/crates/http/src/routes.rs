@@ -17,7 +17,7 @@ use crate::server::Peer;
 use crate::timing::Timings;
 use crate::{
     Settings, absent, acl, agent, agent_health, catalog, compress, connect, coordinate, event, health,
-    keyring, kv, operator, respond, session, snapshot, status, txn,
+    keyring, kv, operator, prepared, respond, session, snapshot, status, txn,
 };
 
 /// How long a body may take to arrive.
@@ -140,8 +140,8 @@ const ROUTES: &[Route] = routes! {
     "/v1/coordinate/update" ["PUT"] coordinate::update;
     "/v1/event/fire/" ["PUT"] event::fire;
     "/v1/event/list" ["GET"] event::list;
-    "/v1/query" ["GET", "POST"] absent::prepared_queries;
-    "/v1/query/" ["GET", "PUT", "DELETE"] absent::prepared_queries;
+    "/v1/query" ["GET", "POST"] prepared::all;
+    "/v1/query/" ["GET", "PUT", "DELETE"] prepared::one;
     "/v1/snapshot" ["GET", "PUT"] snapshot::endpoint;
     "/v1/operator/raft/peer" ["DELETE"] operator::remove_peer;
     "/v1/operator/raft/transfer-leader" ["POST"] operator::transfer_leader;
@@ -186,7 +186,7 @@ async fn answer(api: &Arc<Api>, request: Request<Body>) -> Response<Body> {
         forbidden.into_response()
     } else if route.methods.contains(&parts.method.as_str()) {
         let rest = path.strip_prefix(route.path).unwrap_or_default().to_owned();
-        carry_out(api, route, rest, parts, body).await.unwrap_or_else(Failure::into_response)
+        carry_out(api, route, rest, (parts, peer), body).await.unwrap_or_else(Failure::into_response)
     } else {
         Failure::method_not_allowed(parts.method.as_str(), allow).into_response()
     };
@@ -199,7 +199,7 @@ async fn carry_out(
     api: &Arc<Api>,
     route: &Route,
     rest: String,
-    parts: Parts,
+    (parts, peer): (Parts, Option<Peer>),
     body: Body,
 ) -> Result<Response<Body>, Failure> {
     let limit = match route.path {
@@ -220,6 +220,7 @@ async fn carry_out(
         rest,
         params: Params::parse(parts.uri.query().unwrap_or_default()),
         headers: parts.headers,
+        peer: peer.and_then(|Peer(address)| address),
         body,
         stream: Mutex::new(stream),
     };

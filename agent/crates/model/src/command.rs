@@ -13,9 +13,12 @@ use uuid::Uuid;
 use crate::check::Check;
 use crate::coordinate::NodeCoordinate;
 use crate::error::Error;
-use crate::ids::{CheckId, Datacenter, Key, NodeId, NodeName, RaftIndex, ServiceId, SessionId, Token};
+use crate::ids::{
+    CheckId, Datacenter, Key, NodeId, NodeName, PreparedQueryId, RaftIndex, ServiceId, SessionId, Token,
+};
 use crate::node::null_when_empty;
 use crate::operator::AutopilotConfig;
+use crate::prepared::PreparedQuery;
 use crate::service::Service;
 use crate::session::Session;
 use crate::txn::{Operation, TransactionReply};
@@ -51,6 +54,8 @@ pub enum Command {
     Transaction(Vec<Operation>),
     /// A step of replacing everything by a saved state → [`Outcome::Done`].
     Restore(Restore),
+    /// Change prepared queries → [`Outcome::PreparedQuery`].
+    Prepared(PreparedChange),
 }
 
 /// A saved state is larger than a command may be, so it comes in pieces, which change nothing that
@@ -81,6 +86,17 @@ pub enum Restore {
     },
     /// Forget whatever has been gathered.
     Abandon,
+}
+
+/// A change of prepared queries.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum PreparedChange {
+    /// Keep a query; its id is chosen on the way.
+    Create(Box<PreparedQuery>),
+    /// Put a query into the place of the one with its id.
+    Update(Box<PreparedQuery>),
+    /// Forget a query.
+    Delete(PreparedQueryId),
 }
 
 /// A key that nobody may lock for a while, because its holder has gone and may not know it yet.
@@ -198,6 +214,8 @@ pub enum Outcome {
     Session(Arc<Session>),
     /// What the transaction came to.
     Transaction(TransactionReply),
+    /// The id of the prepared query it was about.
+    PreparedQuery(PreparedQueryId),
     /// The state machine refused it; nothing was changed.
     Refused(Error),
 }

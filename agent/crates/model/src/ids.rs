@@ -122,6 +122,10 @@ name_type!(
     SessionId
 );
 name_type!(
+    /// The identifier of a prepared query: a UUID in lower case.
+    PreparedQueryId
+);
+name_type!(
     /// A datacenter's name.
     Datacenter
 );

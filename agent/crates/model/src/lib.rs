@@ -2,7 +2,8 @@
 //!
 //! Start with [`query`], [`command`] and [`local`]: everything the HTTP, DNS and CLI edges can ask
 //! is one of these three, and [`seam::Backend`] is the only way to ask it. The nouns they carry are
-//! in [`node`], [`service`], [`check`], [`kv`], [`session`], [`txn`] and [`event`]; [`definition`] is what users write down.
+//! in [`node`], [`service`], [`check`], [`kv`], [`session`], [`prepared`], [`txn`] and [`event`]; [`definition`] is what
+//! users write down.
 //!
 //! This crate does no I/O, reads no clock and knows no other crate of the project. Types here are
 //! plain data: the field names are those of the HTTP API (`PascalCase`), and the same encoding is
@@ -23,6 +24,7 @@ pub mod local;
 pub mod node;
 pub mod operator;
 pub mod pattern;
+pub mod prepared;
 pub mod probe;
 pub mod query;
 pub mod seam;
@@ -33,5 +35,6 @@ pub mod version;
 
 pub use error::{Code, Error, Result};
 pub use ids::{
-    CheckId, Datacenter, Key, NodeId, NodeName, RaftIndex, ServiceId, ServiceName, SessionId, Token,
+    CheckId, Datacenter, Key, NodeId, NodeName, PreparedQueryId, RaftIndex, ServiceId, ServiceName,
+    SessionId, Token,
 };

@@ -10,10 +10,11 @@ use serde::{Deserialize, Serialize};
 use crate::check::{Check, Status};
 use crate::coordinate::NodeCoordinate;
 use crate::filter::Filter;
-use crate::ids::{Datacenter, Key, NodeName, RaftIndex, ServiceName, SessionId, Token};
+use crate::ids::{Datacenter, Key, NodeName, PreparedQueryId, RaftIndex, ServiceName, SessionId, Token};
 use crate::kv::KvEntry;
 use crate::node::Node;
 use crate::operator::{AutopilotConfig, Usage};
+use crate::prepared::{Executed, Execution, PreparedQuery};
 use crate::service::Service;
 use crate::session::Session;
 use crate::txn::{Operation, TransactionReply};
@@ -101,6 +102,18 @@ pub enum Query {
     NodeCoordinates(NodeName),
     /// A transaction that only reads → [`Answer::Transaction`].
     Transaction(Vec<Operation>),
+    /// All prepared queries, by id → [`Answer::PreparedQueries`].
+    PreparedQueries,
+    /// One prepared query → [`Answer::PreparedQueries`] with just this one.
+    PreparedQuery(PreparedQueryId),
+    /// The query that an id or a name stands for, made for that name if it is a template →
+    /// [`Answer::PreparedQueries`] with just this one.
+    ExplainPrepared {
+        /// The id or the name.
+        name: String,
+    },
+    /// Ask a prepared query → [`Answer::Executed`].
+    ExecutePrepared(Box<Execution>),
 }
 
 /// Which nodes a query looks at.
@@ -251,6 +264,10 @@ pub enum Answer {
     Coordinates(Vec<Arc<NodeCoordinate>>),
     /// What a transaction came to.
     Transaction(TransactionReply),
+    /// Prepared queries in the order of their ids.
+    PreparedQueries(Vec<Arc<PreparedQuery>>),
+    /// What a prepared query came to.
+    Executed(Executed),
 }
 
 /// A node with its services.

@@ -21,6 +21,7 @@ mod peers;
 mod place;
 mod pools;
 mod prepare;
+mod prepared;
 mod read;
 mod servers;
 pub mod sessions;

@@ -28,7 +28,10 @@ pub(crate) fn prepare(command: &mut Command, authorizer: &Authorizer, settings: 
         // No client has a say in this.
         Command::EndLockDelays(_) | Command::Restore(_) => permit(authorizer, Resource::Operator),
         // Whose they are stands in the state: [`Server::write`](crate::Server::write) looks there.
-        Command::EndSessions(_) | Command::RenewSession(_) | Command::Transaction(_) => Ok(()),
+        Command::EndSessions(_)
+        | Command::RenewSession(_)
+        | Command::Transaction(_)
+        | Command::Prepared(_) => Ok(()),
     }
 }
 

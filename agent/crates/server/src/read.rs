@@ -11,7 +11,7 @@ use lictor_rpc::message::{self as rpc, Request};
 use lictor_store::{Evaluation, Snapshot, eval, sort_by_distance};
 
 use crate::place::{Attempt, Came, Place, mismatch};
-use crate::{Server, transaction};
+use crate::{Server, prepared, transaction};
 
 /// Waits of many readers that started together end within this part of their wait of each other.
 const JITTER_FRACTION: u32 = 16;
@@ -39,7 +39,7 @@ impl Server {
 
     /// Answers a question from this server's own state, if it may.
     pub(crate) async fn read_here(&self, query: &Query, options: &ReadOptions) -> Result<Attempt<Reply>> {
-        let authorizer = self.resolver.resolve(&options.token);
+        let mut authorizer = self.resolver.resolve(&options.token);
         let prepared = match query {
             Query::Transaction(operations) => {
                 let mut operations = operations.clone();
@@ -59,9 +59,14 @@ impl Server {
         }
         let restores = self.store.restores();
         let mut snapshot = self.store.snapshot();
+        if let Query::ExecutePrepared(execution) = query
+            && let Some(token) = snapshot.token_of_prepared(&execution.name)
+        {
+            authorizer = self.resolver.resolve(token);
+        }
         let mut evaluation = eval(&snapshot, query, &authorizer)?;
         if !options.is_blocking() || evaluation.index > options.min_index {
-            return Ok(Attempt::Done(self.reply(evaluation, &snapshot, options)));
+            return Ok(Attempt::Done(self.reply(query, evaluation, &snapshot, options)));
         }
         let mut deadline = std::pin::pin!(tokio::time::sleep(self.wait_of(options)));
         loop {
@@ -70,7 +75,7 @@ impl Server {
             if Arc::ptr_eq(&newest, &snapshot) {
                 tokio::select! {
                     () = waiting.changed() => {}
-                    () = &mut deadline => return Ok(Attempt::Done(self.reply(evaluation, &snapshot, options))),
+                    () = &mut deadline => return Ok(Attempt::Done(self.reply(query, evaluation, &snapshot, options))),
                     () = self.stop.cancelled() => return Err(Error::stopping()),
                 }
             }
@@ -81,7 +86,7 @@ impl Server {
                 if !self.may_answer(options.consistency).await? {
                     return Ok(Attempt::Elsewhere);
                 }
-                return Ok(Attempt::Done(self.reply(evaluation, &snapshot, options)));
+                return Ok(Attempt::Done(self.reply(query, evaluation, &snapshot, options)));
             }
         }
     }
@@ -101,8 +106,19 @@ impl Server {
         }
     }
 
-    fn reply(&self, mut evaluation: Evaluation, snapshot: &Snapshot, options: &ReadOptions) -> Reply {
-        sort_by_distance(snapshot, &options.near, &mut evaluation.answer);
+    fn reply(
+        &self,
+        query: &Query,
+        mut evaluation: Evaluation,
+        snapshot: &Snapshot,
+        options: &ReadOptions,
+    ) -> Reply {
+        match (query, &mut evaluation.answer) {
+            (Query::ExecutePrepared(execution), Answer::Executed(_)) => {
+                prepared::arrange(&mut evaluation.answer, execution, snapshot, &self.settings.datacenter);
+            }
+            (_, answer) => sort_by_distance(snapshot, &options.near, answer),
+        }
         let meta = self.meta(evaluation.index, options.consistency);
         Reply { meta, answer: Arc::new(evaluation.answer) }
     }

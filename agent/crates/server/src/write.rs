@@ -7,7 +7,7 @@ use lictor_model::{Error, Result, SessionId};
 use lictor_rpc::message::{Answer, Request};
 
 use crate::place::{Attempt, Came, mismatch};
-use crate::{Server, prepare, transaction};
+use crate::{Server, prepare, prepared, transaction};
 
 impl Server {
     /// Carries out a command, here or through the leader: validated, agreed on, on disk and applied
@@ -51,6 +51,9 @@ impl Server {
                 {
                     return Ok(Attempt::Done(Outcome::Transaction(malformed)));
                 }
+            }
+            Command::Prepared(change) => {
+                prepared::prepare(change, authorizer, &self.store.snapshot())?;
             }
             _ => {}
         }

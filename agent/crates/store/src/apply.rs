@@ -6,6 +6,7 @@
 mod catalog;
 mod kv;
 mod operator;
+mod prepared;
 mod restore;
 mod session;
 mod txn;
@@ -46,6 +47,7 @@ pub(crate) fn apply(
         Command::UpdateCoordinates(coordinates) => change.update_coordinates(coordinates),
         Command::Transaction(operations) => Outcome::Transaction(change.transaction(&operations)),
         Command::Restore(step) => change.restore(step),
+        Command::Prepared(prepared) => change.prepared(prepared),
         // Nothing that is replicated changes; a log that has one all the same stays readable.
         Command::RenewSession(_) => Outcome::Done,
     }

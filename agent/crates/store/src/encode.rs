@@ -12,12 +12,14 @@ use lictor_model::ids::fold;
 use lictor_model::kv::KvEntry;
 use lictor_model::node::Node;
 use lictor_model::operator::AutopilotConfig;
+use lictor_model::prepared::PreparedQuery;
 use lictor_model::service::Service;
 use lictor_model::session::Session;
 use lictor_model::{Key, RaftIndex};
 use serde::{Deserialize, Serialize};
 
 use crate::indexes::Indexes;
+use crate::prepared::Prepared;
 use crate::restore::Incoming;
 use crate::snapshot::{Folded, PendingDelay, Snapshot};
 
@@ -60,6 +62,7 @@ struct Tables {
     lock_delays: Vec<(Key, PendingDelay)>,
     autopilot: Option<Arc<AutopilotConfig>>,
     coordinates: Vec<Arc<NodeCoordinate>>,
+    prepared: Vec<Arc<PreparedQuery>>,
     indexes: Indexes,
 }
 
@@ -95,6 +98,7 @@ impl Snapshot {
             lock_delays: self.lock_delays.iter().map(|(key, delay)| (key.clone(), *delay)).collect(),
             autopilot: self.autopilot.clone(),
             coordinates: self.coordinates.values().cloned().collect(),
+            prepared: self.prepared.values().map(|prepared| Arc::clone(&prepared.query)).collect(),
             indexes: self.indexes.clone(),
         };
         to.write_all(&[VERSION])?;
@@ -157,6 +161,9 @@ impl From<Tables> for Snapshot {
         }
         for session in tables.sessions {
             snapshot.put_session(session);
+        }
+        for query in tables.prepared {
+            snapshot.put_prepared(Prepared::new(query));
         }
         snapshot.autopilot = tables.autopilot;
         snapshot.coordinates = tables

@@ -5,6 +5,7 @@ mod catalog;
 mod health;
 mod kv;
 mod operator;
+mod prepared;
 mod session;
 
 use lictor_acl::Authorizer;
@@ -28,7 +29,8 @@ pub struct Evaluation {
 /// Answers a query from a snapshot, as far as the authorizer lets its caller see.
 ///
 /// # Errors
-/// [`Failed`](lictor_model::Code::Failed) if a filter does not fit what it filters.
+/// [`Failed`](lictor_model::Code::Failed) if a filter does not fit what it filters, or a template the
+/// name it was asked by; [`NotFound`](lictor_model::Code::NotFound) for an unknown prepared query.
 pub fn eval(snapshot: &Snapshot, query: &Query, authorizer: &Authorizer) -> Result<Evaluation> {
     let view = View { snapshot, authorizer };
     match query {
@@ -53,6 +55,10 @@ pub fn eval(snapshot: &Snapshot, query: &Query, authorizer: &Authorizer) -> Resu
         Query::Coordinates => Ok(view.coordinates()),
         Query::NodeCoordinates(node) => Ok(view.node_coordinates(node)),
         Query::Transaction(operations) => Ok(view.transaction(operations)),
+        Query::PreparedQueries => Ok(view.prepared_queries()),
+        Query::PreparedQuery(id) => view.prepared_query(id),
+        Query::ExplainPrepared { name } => view.explain(name),
+        Query::ExecutePrepared(execution) => view.execute(execution),
     }
 }
 

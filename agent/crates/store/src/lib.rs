@@ -18,6 +18,7 @@ mod encode;
 pub mod eval;
 mod indexes;
 mod near;
+mod prepared;
 mod restore;
 mod snapshot;
 mod watch;

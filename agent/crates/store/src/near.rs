@@ -18,6 +18,7 @@ pub fn sort_by_distance(snapshot: &Snapshot, from: &str, answer: &mut Answer) {
     match answer {
         Answer::Nodes(nodes) => sort(nodes, |node| far(node.name.as_str())),
         Answer::Instances(instances) => sort(instances, |instance| far(instance.node.name.as_str())),
+        Answer::Executed(found) => sort(&mut found.instances, |instance| far(instance.node.name.as_str())),
         Answer::Checks(checks) => sort(checks, |check| far(check.node.as_str())),
         _ => {}
     }

@@ -14,10 +14,11 @@ use lictor_model::node::Node;
 use lictor_model::operator::AutopilotConfig;
 use lictor_model::service::Service;
 use lictor_model::session::Session;
-use lictor_model::{CheckId, Key, NodeId, RaftIndex, ServiceId, SessionId};
+use lictor_model::{CheckId, Key, NodeId, PreparedQueryId, RaftIndex, ServiceId, SessionId};
 use serde::{Deserialize, Serialize};
 
 use crate::indexes::Indexes;
+use crate::prepared::Prepared;
 use crate::restore::Incoming;
 
 /// A name in the form that tables are keyed by.
@@ -80,6 +81,13 @@ pub struct Snapshot {
     pub(crate) lock_delays: OrdMap<Key, PendingDelay>,
     pub(crate) autopilot: Option<Arc<AutopilotConfig>>,
     pub(crate) coordinates: OrdMap<Folded, Arc<NodeCoordinate>>,
+    pub(crate) prepared: OrdMap<PreparedQueryId, Arc<Prepared>>,
+    /// Prepared queries that have a name, by it.
+    pub(crate) prepared_by_name: OrdMap<Folded, PreparedQueryId>,
+    /// Templates of prepared queries by what the names begin with that they answer for.
+    pub(crate) prepared_templates: OrdMap<Folded, PreparedQueryId>,
+    /// (session, query) of every prepared query that ends with a session.
+    pub(crate) prepared_by_session: OrdSet<(SessionId, PreparedQueryId)>,
     pub(crate) indexes: Indexes,
 }
 

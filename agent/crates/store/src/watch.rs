@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use lictor_model::{Key, SessionId};
+use lictor_model::{Key, PreparedQueryId, SessionId};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
 
@@ -49,6 +49,10 @@ pub enum Watch {
     Coordinates,
     /// Where one node is.
     NodeCoordinates(Arc<str>),
+    /// Any prepared query.
+    PreparedQueries,
+    /// One prepared query.
+    PreparedQuery(PreparedQueryId),
 }
 
 /// The watches an answer depends on.

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use rand::Rng;
+use rand::seq::SliceRandom;
 
 /// A seed from the operating system.
 #[must_use]
@@ -20,6 +21,11 @@ pub fn jitter(range: Duration) -> Duration {
 #[must_use]
 pub fn secret() -> [u8; 32] {
     rand::rng().random()
+}
+
+/// Puts items into a random order.
+pub fn shuffle<T>(items: &mut [T]) {
+    items.shuffle(&mut rand::rng());
 }
 
 /// One of `0..count`, each as likely as the other; 0 if there is none.

@@ -3,14 +3,10 @@
 use std::net::IpAddr;
 use std::path::Path;
 
+use lictor_model::node::{Reserved, meta_problems};
+
 use super::RuntimeConfig;
 
-/// How many pairs of metadata a node may have.
-const MOST_META: usize = 64;
-/// How long their keys may be, in bytes.
-const LONGEST_META_KEY: usize = 128;
-/// How long their values may be, in bytes.
-const LONGEST_META_VALUE: usize = 512;
 /// Where deployments of several servers are explained.
 const DEPLOYMENT_TABLE: &str = "See https://www.consul.io/docs/internals/consensus.html#deployment-table";
 
@@ -62,17 +58,9 @@ impl RuntimeConfig {
     }
 
     fn validate_meta(&self, problems: &mut Vec<String>) {
-        if self.node_meta.len() > MOST_META {
-            problems.push(format!(
-                "node_meta invalid: Node metadata cannot contain more than {MOST_META} key/value pairs"
-            ));
-        }
-        for (key, value) in &self.node_meta {
-            if let Err(why) = meta_pair(key, value) {
-                problems.push(format!(
-                    "node_meta invalid: Couldn't load metadata pair ('{key}', '{value}'): {why}"
-                ));
-            }
+        let found = meta_problems(&self.node_meta, Reserved::Refused);
+        for problem in found {
+            problems.push(format!("node_meta invalid: {problem}"));
         }
     }
 
@@ -150,26 +138,6 @@ fn is_uuid(text: &str) -> bool {
         })
 }
 
-fn meta_pair(key: &str, value: &str) -> Result<(), String> {
-    let fits = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
-    if key.is_empty() {
-        return Err("Key cannot be blank".to_owned());
-    }
-    if !key.chars().all(fits) {
-        return Err("Key contains invalid characters".to_owned());
-    }
-    if key.len() > LONGEST_META_KEY {
-        return Err(format!("Key is too long (limit: {LONGEST_META_KEY} characters)"));
-    }
-    if key.starts_with("consul-") {
-        return Err("Key prefix 'consul-' is reserved for internal use".to_owned());
-    }
-    if value.len() > LONGEST_META_VALUE {
-        return Err(format!("Value is too long (limit: {LONGEST_META_VALUE} characters)"));
-    }
-    Ok(())
-}
-
 /// Whether a text is a key for gossip: 16, 24 or 32 bytes in base64.
 fn gossip_key(text: &str) -> Result<(), String> {
     let bytes =
@@ -221,14 +189,5 @@ mod tests {
             assert_eq!(gossip_key(bad), Err(format!("illegal base64 data at input byte {at}")), "{bad}");
         }
         assert_eq!(gossip_key("abcd").unwrap_err(), "key size must be 16, 24 or 32 bytes");
-    }
-
-    #[test]
-    fn metadata_has_plain_keys() {
-        assert_eq!(meta_pair("rack_1-a", "any value"), Ok(()));
-        for bad in ["", "a b", "consul-x", &"k".repeat(129)] {
-            assert!(meta_pair(bad, "v").is_err(), "{bad}");
-        }
-        assert!(meta_pair("k", &"v".repeat(513)).is_err());
     }
 }

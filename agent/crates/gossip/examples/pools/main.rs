@@ -27,6 +27,10 @@ use lictor_model::local::MemberStatus;
 use lictor_sys::clock::{Clock, SystemClock};
 use world::{World, address};
 
+// As agents have it; thousands of tables of thousands of members take half the room with it.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 const LIMIT: Duration = Duration::from_secs(600);
 /// How many packets of a hundred are lost while members join.
 const LOSS: f64 = 0.02;

@@ -66,9 +66,9 @@ pub(crate) struct Conflict {
 pub(crate) struct Table {
     me: u64,
     reap_after: Duration,
-    entries: HashMap<u64, Entry>,
+    entries: HashMap<u64, Box<Entry>>,
     /// Who has a name.
-    names: HashMap<String, u64>,
+    names: HashMap<Box<str>, u64>,
     /// Members that may have changed since the last events.
     touched: BTreeSet<u64>,
     /// Those who are not there.
@@ -85,12 +85,12 @@ pub(crate) struct Table {
 impl Table {
     pub(crate) fn new(me: Record, reap_after: Duration) -> Self {
         let key = me.id.key;
-        let names = HashMap::from([(me.name.clone(), key)]);
+        let names = HashMap::from([(me.name.as_str().into(), key)]);
         let entry = Entry { active: Some(me.id), record: Some(Arc::new(me)), ..Entry::default() };
         Self {
             me: key,
             reap_after,
-            entries: HashMap::from([(key, entry)]),
+            entries: HashMap::from([(key, Box::new(entry))]),
             names,
             touched: BTreeSet::from([key]),
             absent: BTreeSet::new(),
@@ -206,7 +206,7 @@ impl Table {
     }
 
     pub(crate) fn members(&self) -> Vec<Member> {
-        let seen = self.entries.values().filter_map(Entry::seen);
+        let seen = self.entries.values().filter_map(|entry| entry.seen());
         let mut members: Vec<Member> = seen.map(|(status, record)| record.member(status)).collect();
         members.sort_by(|a, b| (&a.name, &a.addr, a.port).cmp(&(&b.name, &b.addr, b.port)));
         members
@@ -237,7 +237,7 @@ impl Table {
         self.missing.remove(&key);
         self.names.retain(|_, holder| *holder != key);
         self.hidden -= usize::from(entry.hidden);
-        Some(entry)
+        Some(*entry)
     }
 
     /// What has happened since the last call.
@@ -260,7 +260,7 @@ impl Table {
             self.give_up(key);
         }
         let lives = self.entries.get(&key).is_some_and(|entry| entry.active.is_some());
-        let holder = self.names.get(&record.name).copied();
+        let holder = self.names.get(record.name.as_str()).copied();
         let other = holder.filter(|holder| *holder != key).and_then(|holder| {
             let entry = self.entries.get(&holder)?;
             Some((holder, entry.active.is_some(), entry.record.clone()?))
@@ -298,7 +298,7 @@ impl Table {
     }
 
     fn keep(&mut self, key: u64, name: &str) {
-        self.names.insert(name.to_owned(), key);
+        self.names.insert(name.into(), key);
         if let Some(entry) = self.entries.get_mut(&key)
             && std::mem::take(&mut entry.hidden)
         {

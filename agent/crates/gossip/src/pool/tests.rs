@@ -32,7 +32,7 @@ fn record(name: &str, last: u8, datacenter: &str) -> Record {
         id: Id { address: at(last), key: key_of(name), birth: BORN },
         version: BORN,
         name: name.to_owned(),
-        tags: [("dc".to_owned(), datacenter.to_owned())].into(),
+        tags: BTreeMap::from([("dc".to_owned(), datacenter.to_owned())]).into(),
         leaving: false,
         pruned: false,
         protocols: Protocols::default(),
@@ -115,7 +115,7 @@ fn a_notice_sends_nobody_to_an_address_of_its_own() {
     let notice = |record: &Record, address| {
         let mut said = record.clone();
         said.id.address = address;
-        said.tags.insert("long".to_owned(), "x".repeat(2000));
+        said.tags = BTreeMap::from([("long".to_owned(), "x".repeat(2000))]).into();
         let news = said.spread(&said.encode().unwrap()).unwrap();
         assert!(matches!(crate::record::News::decode(&news), Some(crate::record::News::Notice(_))));
         news

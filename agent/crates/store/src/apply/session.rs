@@ -66,6 +66,7 @@ impl Change<'_> {
         let Some(session) = self.state.remove_session(id) else { return };
         self.bury(Watch::Session(id.clone()));
         self.touch_sessions_of(fold(session.node.as_str()));
+        self.forget_prepared_of(id);
         let keys: Vec<Key> = self.state.keys_held_by(id).collect();
         let delay = session.lock_delay.min(MAX_LOCK_DELAY);
         for key in keys {

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use lictor_model::check::{Check, Status};
 use lictor_model::filter::Filter;
 use lictor_model::ids::fold;
+use lictor_model::node::Node;
 use lictor_model::query::{Answer, CheckState, Instance, NodeSelector, ServiceSelector};
+use lictor_model::service::Service;
 use lictor_model::{NodeName, Result, ServiceId, ServiceName};
 
 use super::{Evaluation, View};
@@ -16,21 +18,23 @@ impl View<'_> {
         let filter = selector.selector.filter.compile::<Instance>()?;
         let instances = self
             .selected_instances(selector)
-            .map(|(node, service)| {
-                let name = fold(node.name.as_str());
-                let of_node = self.snapshot.checks_for(&name, &ServiceId::default());
-                let of_service = self.snapshot.checks_for(&name, &service.id);
-                Instance {
-                    node: Arc::clone(node),
-                    service: Arc::clone(service),
-                    checks: of_node.chain(of_service).cloned().collect(),
-                }
-            })
+            .map(|(node, service)| self.with_checks(node, service))
             .filter(|instance| !selector.passing_only || instance.status() == Status::Passing)
             .filter(|instance| filter.matches(instance))
             .collect();
         let watch = Watch::ServiceHealth(fold(selector.service.as_str()));
         Ok(self.answer(Answer::Instances(instances), [watch]))
+    }
+
+    pub(super) fn with_checks(&self, node: &Arc<Node>, service: &Arc<Service>) -> Instance {
+        let name = fold(node.name.as_str());
+        let of_node = self.snapshot.checks_for(&name, &ServiceId::default());
+        let of_service = self.snapshot.checks_for(&name, &service.id);
+        Instance {
+            node: Arc::clone(node),
+            service: Arc::clone(service),
+            checks: of_node.chain(of_service).cloned().collect(),
+        }
     }
 
     pub(super) fn service_checks(

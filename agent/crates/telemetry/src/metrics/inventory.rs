@@ -57,6 +57,9 @@ inventory! {
     LEADER_RECONCILE "consul.leader.reconcile" Sample "ms" [] "Time to compare the catalog with the gossip pool and to bring it in step.";
     MEMBERS_CLIENTS "consul.members.clients" Gauge "members" ["datacenter"] "Client agents of the gossip pool that are alive.";
     MEMBERS_SERVERS "consul.members.servers" Gauge "members" ["datacenter"] "Servers of the gossip pool that are alive.";
+    PREPARED_QUERY_APPLY "consul.prepared-query.apply" Sample "ms" [] "Time until a change of prepared queries was applied.";
+    PREPARED_QUERY_EXECUTE "consul.prepared-query.execute" Sample "ms" [] "Time until a prepared query was answered.";
+    PREPARED_QUERY_EXPLAIN "consul.prepared-query.explain" Sample "ms" [] "Time until a prepared query was explained.";
     RAFT_APPLIED_INDEX "consul.raft.applied_index" Gauge "index" [] "Raft index of the last entry applied.";
     RAFT_APPLY "consul.raft.apply" Counter "writes" [] "Writes of the API and of the agent itself that were handed to the servers.";
     RAFT_COMMIT_INDEX "consul.raft.commit_index" Gauge "index" [] "Raft index of the last entry committed.";

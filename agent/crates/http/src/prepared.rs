@@ -1,0 +1,252 @@
+//! `/v1/query`: prepared queries, which the servers keep and answer by name.
+
+use axum::body::Body;
+use axum::http::{HeaderValue, Method, Response};
+use lictor_model::command::{Command, Outcome, PreparedChange};
+use lictor_model::prepared::{DnsOptions, Execution, PreparedQuery};
+use lictor_model::query::{Answer, Instance, Meta, Query, ReadOptions, Reply};
+use lictor_model::{PreparedQueryId, RaftIndex};
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use crate::call::Call;
+use crate::failure::Failure;
+use crate::params::boolean;
+use crate::{decode, respond};
+
+const QUERY_KEYS: [&str; 7] = ["ID", "Name", "Session", "Token", "Template", "Service", "DNS"];
+const TEMPLATE_KEYS: [&str; 3] = ["Type", "Regexp", "RemoveEmptyTags"];
+const SERVICE_KEYS: [&str; 11] = [
+    "Service",
+    "SamenessGroup",
+    "Failover",
+    "OnlyPassing",
+    "IgnoreCheckIDs",
+    "Near",
+    "Tags",
+    "NodeMeta",
+    "ServiceMeta",
+    "Connect",
+    "Peer",
+];
+const FAILOVER_KEYS: [&str; 3] = ["NearestN", "Datacenters", "Targets"];
+const TARGET_KEYS: [&str; 2] = ["Peer", "Datacenter"];
+const DNS_KEYS: [&str; 1] = ["TTL"];
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Created<'a> {
+    #[serde(rename = "ID")]
+    id: &'a PreparedQueryId,
+}
+
+/// All queries, and new ones.
+pub(crate) async fn all(call: Call) -> Result<Response<Body>, Failure> {
+    if call.method == Method::POST { create(&call).await } else { list(&call, Query::PreparedQueries).await }
+}
+
+/// One query, by its id; or by any name what it comes to.
+pub(crate) async fn one(call: Call) -> Result<Response<Body>, Failure> {
+    let ends_with = |word: &str| call.rest == word || call.rest.ends_with(&format!("/{word}"));
+    let named = |word: &str| call.rest.strip_suffix(&format!("/{word}")).unwrap_or(&call.rest).to_owned();
+    let verb = ["execute", "explain"].into_iter().find(|word| ends_with(word));
+    match verb {
+        Some(_) if call.method != Method::GET => {
+            Err(Failure::method_not_allowed(call.method.as_str(), HeaderValue::from_static("GET")))
+        }
+        Some("execute") => execute(&call, named("execute")).await,
+        Some(_) => explain(&call, named("explain")).await,
+        None if call.method == Method::PUT => update(&call).await,
+        None if call.method == Method::DELETE => {
+            change(&call, PreparedChange::Delete(call.rest.as_str().into())).await?;
+            Ok(respond::done())
+        }
+        None => list(&call, Query::PreparedQuery(call.rest.as_str().into())).await,
+    }
+}
+
+async fn create(call: &Call) -> Result<Response<Body>, Failure> {
+    let query = definition(decode::json(call.whole_body()?)?)?;
+    let id = change(call, PreparedChange::Create(Box::new(query))).await?;
+    respond::json(call, &Created { id: &id })
+}
+
+async fn update(call: &Call) -> Result<Response<Body>, Failure> {
+    let body = call.whole_body()?;
+    let query = if body.is_empty() { PreparedQuery::default() } else { definition(decode::json(body)?)? };
+    // The path says which, whatever the body does.
+    let id = call.rest.as_str().into();
+    change(call, PreparedChange::Update(Box::new(PreparedQuery { id, ..query }))).await?;
+    Ok(respond::done())
+}
+
+async fn change(call: &Call, change: PreparedChange) -> Result<PreparedQueryId, Failure> {
+    match call.outcome(Command::Prepared(change)).await? {
+        Outcome::PreparedQuery(id) => Ok(id),
+        Outcome::Refused(error) => Err(Failure::internal(format!("raft apply failed: {}", error.message))),
+        _ => Err(Failure::mismatch()),
+    }
+}
+
+async fn list(call: &Call, query: Query) -> Result<Response<Body>, Failure> {
+    let options = call.read_options()?;
+    let reply = read(call, query, options).await?;
+    match reply.answer.as_ref() {
+        Answer::PreparedQueries(queries) => respond::json_with_meta(call, &reply.meta, queries),
+        _ => Err(Failure::mismatch()),
+    }
+}
+
+/// What a query comes to.
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Found<'a> {
+    service: &'a str,
+    nodes: &'a [Instance],
+    #[serde(rename = "DNS")]
+    dns: &'a DnsOptions,
+    datacenter: &'a str,
+    peer_name: &'a str,
+    failovers: u32,
+    #[serde(flatten)]
+    freshness: Freshness,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Explanation<'a> {
+    query: &'a PreparedQuery,
+    #[serde(flatten)]
+    freshness: Freshness,
+}
+
+/// What is known of an answer's freshness, as these two endpoints write it into the body too.
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Freshness {
+    index: RaftIndex,
+    /// In nanoseconds.
+    last_contact: u64,
+    known_leader: bool,
+    consistency_level: &'static str,
+    not_modified: bool,
+    backend: u8,
+    #[serde(rename = "ResultsFilteredByACLs")]
+    results_filtered_by_acls: bool,
+}
+
+impl From<&Meta> for Freshness {
+    fn from(meta: &Meta) -> Self {
+        Self {
+            index: meta.index,
+            last_contact: u64::try_from(meta.last_contact.as_nanos()).unwrap_or(u64::MAX),
+            known_leader: meta.known_leader,
+            consistency_level: respond::consistency(meta.consistency),
+            not_modified: false,
+            backend: 0,
+            results_filtered_by_acls: false,
+        }
+    }
+}
+
+async fn execute(call: &Call, name: String) -> Result<Response<Body>, Failure> {
+    let options = at_once(call.cached_read_options()?);
+    let execution = Execution {
+        name,
+        limit: limit(call)?,
+        connect: connect(call)?,
+        near: call.params.get("near").to_owned(),
+        from: call.origin(),
+        ..Execution::default()
+    };
+    let reply = read(call, Query::ExecutePrepared(Box::new(execution)), options).await?;
+    let Answer::Executed(executed) = reply.answer.as_ref() else { return Err(Failure::mismatch()) };
+    let meta = unwaitable(&reply.meta);
+    let found = Found {
+        service: &executed.service,
+        nodes: &executed.instances,
+        dns: &executed.dns,
+        datacenter: executed.datacenter.as_str(),
+        peer_name: &executed.peer,
+        failovers: executed.failovers,
+        freshness: Freshness::from(&meta),
+    };
+    respond::json_with_meta(call, &meta, &found)
+}
+
+async fn explain(call: &Call, name: String) -> Result<Response<Body>, Failure> {
+    let options = at_once(call.read_options()?);
+    limit(call)?;
+    let reply = read(call, Query::ExplainPrepared { name }, options).await?;
+    let Answer::PreparedQueries(queries) = reply.answer.as_ref() else { return Err(Failure::mismatch()) };
+    let [query] = queries.as_slice() else { return Err(Failure::mismatch()) };
+    let meta = unwaitable(&reply.meta);
+    respond::json_with_meta(call, &meta, &Explanation { query, freshness: Freshness::from(&meta) })
+}
+
+/// Nobody waits for what a query comes to.
+fn at_once(options: ReadOptions) -> ReadOptions {
+    ReadOptions { min_index: RaftIndex::default(), near: String::new(), ..options }
+}
+
+/// So there is no index to wait on.
+fn unwaitable(meta: &Meta) -> Meta {
+    Meta { index: RaftIndex(1), ..meta.clone() }
+}
+
+/// Reads; a failure of these endpoints still says what is known of its freshness.
+async fn read(call: &Call, query: Query, options: ReadOptions) -> Result<Reply, Failure> {
+    call.read(query, options).await.map_err(Failure::with_empty_meta)
+}
+
+/// How many instances are of use; none for all.
+fn limit(call: &Call) -> Result<Option<usize>, Failure> {
+    let text = call.params.get("limit");
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let limit: i64 = text.parse().map_err(|_| {
+        Failure::internal(format!("Bad limit: strconv.Atoi: parsing {text:?}: invalid syntax"))
+    })?;
+    Ok(usize::try_from(limit).ok().filter(|limit| *limit > 0))
+}
+
+fn connect(call: &Call) -> Result<bool, Failure> {
+    let text = call.params.get("connect");
+    if text.is_empty() {
+        return Ok(false);
+    }
+    boolean(text).ok_or_else(|| {
+        let why = format!("strconv.ParseBool: parsing {text:?}: invalid syntax");
+        Failure::internal(format!("Error parsing 'connect' value: {why}"))
+    })
+}
+
+/// A query as a body describes it.
+fn definition(body: Value) -> Result<PreparedQuery, Failure> {
+    if body.is_null() {
+        return Ok(PreparedQuery::default());
+    }
+    let mut query = decode::recased(body, &QUERY_KEYS)?;
+    recase_within(&mut query, "Template", &TEMPLATE_KEYS)?;
+    recase_within(&mut query, "DNS", &DNS_KEYS)?;
+    recase_within(&mut query, "Service", &SERVICE_KEYS)?;
+    if let Some(Value::Object(service)) = query.get_mut("Service") {
+        recase_within(service, "Failover", &FAILOVER_KEYS)?;
+        if let Some(Value::Object(failover)) = service.get_mut("Failover")
+            && let Some(Value::Array(targets)) = failover.get_mut("Targets")
+        {
+            for target in targets {
+                *target = Value::Object(decode::recased(target.take(), &TARGET_KEYS)?);
+            }
+        }
+    }
+    decode::typed(query)
+}
+
+fn recase_within(fields: &mut Map<String, Value>, name: &str, keys: &[&str]) -> Result<(), Failure> {
+    if let Some(found) = fields.get_mut(name) {
+        *found = Value::Object(decode::recased(found.take(), keys)?);
+    }
+    Ok(())
+}
