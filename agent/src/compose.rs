@@ -23,6 +23,7 @@ use lictor_sys::clock::{Clock, SystemClock};
 use lictor_sys::file;
 use lictor_telemetry::log::{self, Log};
 use lictor_telemetry::metrics::Registry;
+use lictor_telemetry::metrics::inventory::SERF_EVENTS;
 use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -138,7 +139,8 @@ impl Agent {
         };
         let local = Local::new(LocalState::new(identity.clone(), config.check_update_interval));
         let heard = Arc::<Heard>::default();
-        tasks.spawn(events::follow(Arc::clone(&heard), local.clone(), gossip.fired(), stop.clone()));
+        let count = metrics.series(&SERF_EVENTS, Vec::new());
+        tasks.spawn(events::follow(Arc::clone(&heard), local.clone(), gossip.fired(), count, stop.clone()));
         let sandbox = Arc::new(Sandbox::new(parts::sandbox_config(&config)));
         let keeper = Arc::new(OnceLock::new());
         let reporter: Arc<dyn Reporter> = Arc::new(ToLocal {

@@ -11,6 +11,7 @@ use lictor_model::event::{UserEvent, VERSION};
 use lictor_model::local::LocalAnswer;
 use lictor_model::service::Service;
 use lictor_model::{Error, Result};
+use lictor_telemetry::metrics::Series;
 use tokio::sync::{broadcast, watch};
 use tokio_util::sync::CancellationToken;
 
@@ -84,6 +85,7 @@ pub(crate) async fn follow(
     heard: Arc<Heard>,
     local: Local,
     mut fired: broadcast::Receiver<Fired>,
+    count: Arc<Series>,
     stop: CancellationToken,
 ) {
     loop {
@@ -93,6 +95,7 @@ pub(crate) async fn follow(
         };
         match fired {
             Ok(fired) => {
+                count.count();
                 let (node, services) = local.read(|state| (state.identity().name.clone(), state.services()));
                 if let Some(event) = meant(&fired, node.as_str(), services.values()) {
                     tracing::debug!(name = %event.name, id = %event.id, "new event");
