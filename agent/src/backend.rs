@@ -24,10 +24,11 @@ use lictor_telemetry::log::{self, Log};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
+use crate::events::Heard;
 use crate::figures::Figures;
 use crate::registrar::{Registrar, is_ttl};
 use crate::upstream::Upstream;
-use crate::{describe, joining, plugins};
+use crate::{describe, events, joining, plugins};
 
 /// How long a request waits for a change of a service if it does not say.
 const DEFAULT_WAIT: Duration = Duration::from_secs(300);
@@ -55,6 +56,8 @@ pub(crate) struct AgentBackend {
     /// The pool between datacenters, which only servers are in.
     pub(crate) wan: Option<Arc<Gossip>>,
     pub(crate) clock: Arc<dyn Clock>,
+    /// The events that have come for this node.
+    pub(crate) heard: Arc<Heard>,
     /// What is measured.
     pub(crate) figures: Figures,
     /// Where replicated state is.
@@ -252,6 +255,11 @@ impl Backend for AgentBackend {
                 self.check_datacenter(options.datacenter.as_ref())?;
                 self.upstream.about_servers(request, options).await.map(LocalAnswer::Servers)
             }
+            LocalRequest::Fire { event, options } => {
+                self.check_datacenter(options.datacenter.as_ref())?;
+                events::fire(&self.upstream, *event, options).await
+            }
+            LocalRequest::Events { name, index, max_wait } => self.heard.list(&name, index, max_wait).await,
             LocalRequest::Datacenters => {
                 let own = self.local.read(|state| state.identity().datacenter.clone());
                 Ok(LocalAnswer::Datacenters(vec![own]))

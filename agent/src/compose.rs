@@ -23,6 +23,7 @@ use lictor_sys::clock::{Clock, SystemClock};
 use lictor_sys::file;
 use lictor_telemetry::log::{self, Log};
 use lictor_telemetry::metrics::Registry;
+use lictor_telemetry::metrics::inventory::SERF_EVENTS;
 use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -32,6 +33,7 @@ use crate::aliases::Aliases;
 use crate::backend::{AgentBackend, Order};
 use crate::cache::Cache;
 use crate::edges::{Listeners, Live, Shared};
+use crate::events::{self, Heard};
 use crate::figures::Figures;
 use crate::measure::{self, Members};
 use crate::notify::Phase;
@@ -136,6 +138,9 @@ impl Agent {
             Upstream::Servers(remote)
         };
         let local = Local::new(LocalState::new(identity.clone(), config.check_update_interval));
+        let heard = Arc::<Heard>::default();
+        let count = metrics.series(&SERF_EVENTS, Vec::new());
+        tasks.spawn(events::follow(Arc::clone(&heard), local.clone(), gossip.fired(), count, stop.clone()));
         let sandbox = Arc::new(Sandbox::new(parts::sandbox_config(&config)));
         let keeper = Arc::new(OnceLock::new());
         let reporter: Arc<dyn Reporter> = Arc::new(ToLocal {
@@ -169,6 +174,7 @@ impl Agent {
             gossip: Arc::clone(&gossip),
             wan: pools.wan.clone(),
             clock: Arc::clone(&clock),
+            heard,
             figures: Figures::new(&config, Arc::clone(&metrics)),
             upstream,
             data_dir: config.data_dir.clone(),

@@ -15,6 +15,7 @@ mod coordinates;
 mod describe;
 mod dns;
 mod edges;
+mod events;
 mod figures;
 mod identity;
 mod joining;

@@ -18,6 +18,7 @@ mod cli;
 mod directions;
 mod durability;
 mod edges;
+mod events;
 mod forwarding;
 mod full_disk;
 mod locks;

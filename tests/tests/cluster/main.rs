@@ -15,6 +15,7 @@
 
 mod clients;
 mod detection;
+mod events;
 mod failover;
 mod history;
 mod load;

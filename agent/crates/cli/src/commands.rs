@@ -6,6 +6,7 @@ mod catalog;
 mod cluster;
 pub(crate) mod completion;
 mod connection;
+mod event;
 mod keygen;
 mod keyring;
 mod kv;
@@ -92,8 +93,8 @@ pub const ALL: &[Command] = commands! {
         flags [catalog::SERVICE_FLAGS, FORMAT, flags::HTTP] => catalog::services;
     ["completion"] " bash|zsh|fish" "Prints a script that makes a shell complete commands",
         example "completion bash", flags [] => completion::completion;
-    ["event"] " [PAYLOAD]" "Fires an event; not in this build", example "event -name=deploy 1.4.2",
-        flags [absent::EVENT_FLAGS, flags::HTTP] => absent::event;
+    ["event"] " [payload]" "Fires an event that all agents, or some, hear of",
+        example "event -name=deploy 1.4.2", flags [event::FLAGS, flags::HTTP] => event::event;
     ["force-leave"] " name" "Has a failed member count as one that left", example "force-leave web-7",
         flags [cluster::FORCE_LEAVE_FLAGS, flags::HTTP] => cluster::force_leave;
     ["info"] "" "Shows figures of the agent for operators", example "info",

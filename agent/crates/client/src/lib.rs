@@ -7,6 +7,7 @@ mod acl;
 mod agent;
 mod catalog;
 mod coordinate;
+mod event;
 mod kv;
 mod operator;
 mod snapshot;
@@ -18,6 +19,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::de::DeserializeOwned;
 
 pub use catalog::{CatalogNode, NodeService, NodeServices};
+pub use event::EventFilters;
 pub use kv::{Entry, PutOptions};
 
 /// How long a request may take unless it says otherwise.

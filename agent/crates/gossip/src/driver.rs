@@ -20,7 +20,7 @@ use crate::event::MemberEvent;
 use crate::keyring::KeyRequest;
 use crate::options::Options;
 use crate::places::{self, Places};
-use crate::pool::{Figures, Input, Output, Pool, Unjoined, table};
+use crate::pool::{Figures, FireError, Fired, Input, Output, Pool, Unjoined, table};
 use crate::record::RecordError;
 use crate::streams::{self, Guard, Incoming};
 use crate::talk::KeyReport;
@@ -50,6 +50,7 @@ pub(crate) enum Request {
     ForceLeave { name: String, prune: bool },
     Keys(KeyRequest, oneshot::Sender<KeyReport>),
     Coordinates(oneshot::Sender<BTreeMap<String, Coordinate>>),
+    Fire(String, Bytes, oneshot::Sender<Result<(), FireError>>),
     Leave,
     Stop,
 }
@@ -170,6 +171,7 @@ pub(crate) struct Driver {
     packets: UdpSocket,
     clock: Arc<dyn Clock>,
     events: broadcast::Sender<MemberEvent>,
+    fired: broadcast::Sender<Fired>,
     published: watch::Sender<Published>,
     members: watch::Sender<Arc<[Member]>>,
     left: watch::Sender<bool>,
@@ -199,7 +201,7 @@ impl Driver {
         options: &Options,
         packets: UdpSocket,
         clock: Arc<dyn Clock>,
-        events: broadcast::Sender<MemberEvent>,
+        (events, fired): (broadcast::Sender<MemberEvent>, broadcast::Sender<Fired>),
         published: watch::Sender<Published>,
         members: watch::Sender<Arc<[Member]>>,
         left: watch::Sender<bool>,
@@ -218,6 +220,7 @@ impl Driver {
             packets,
             clock,
             events,
+            fired,
             published,
             members,
             left,
@@ -308,6 +311,10 @@ impl Driver {
                 let outcome = self.pool.handle(Input::SetTags(tags), self.clock.now());
                 let _ = done.send(outcome.map(|outputs| self.carry_out(outputs)));
             }
+            Request::Fire(name, payload, done) => {
+                let outcome = self.pool.fire(name, payload, self.clock.now());
+                let _ = done.send(outcome.map(|outputs| self.carry_out(outputs)));
+            }
             Request::ForceLeave { name, prune } => self.handle(Input::ForceLeave { name, prune }),
             Request::Keys(request, done) => {
                 self.next_round += 1;
@@ -354,6 +361,9 @@ impl Driver {
                 Output::Event(event) => {
                     // Nobody may be interested yet.
                     let _ = self.events.send(event);
+                }
+                Output::Fired(fired) => {
+                    let _ = self.fired.send(fired);
                 }
                 Output::Joined { address, outcome } => {
                     for (_, met) in self.joining.extract_if(.., |(waiting, _)| *waiting == address) {

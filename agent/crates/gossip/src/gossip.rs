@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use bytes::Bytes;
 use lictor_model::coordinate::Coordinate;
 use lictor_model::local::Member;
 use lictor_sys::clock::Clock;
@@ -20,7 +21,7 @@ use crate::event::MemberEvent;
 use crate::keyring::KeyRequest;
 use crate::options::Options;
 use crate::places::Places;
-use crate::pool::{Figures, Output, Pool, Unjoined};
+use crate::pool::{Figures, FireError, Fired, Output, Pool, Unjoined};
 use crate::record::RecordError;
 use crate::talk::KeyReport;
 
@@ -61,10 +62,32 @@ pub struct Gossip {
     published: watch::Receiver<Published>,
     members: watch::Receiver<Arc<[Member]>>,
     left: watch::Receiver<bool>,
-    events: broadcast::WeakSender<MemberEvent>,
-    /// Has everything from the start on, for the first who asks.
-    first: Mutex<Option<broadcast::Receiver<MemberEvent>>>,
+    events: Feed<MemberEvent>,
+    fired: Feed<Fired>,
     task: Mutex<Option<JoinHandle<()>>>,
+}
+
+/// What happens, for those who want to be told.
+struct Feed<T> {
+    sender: broadcast::WeakSender<T>,
+    /// Has everything from the start on, for the first who asks.
+    first: Mutex<Option<broadcast::Receiver<T>>>,
+}
+
+impl<T: Clone> Feed<T> {
+    fn new() -> (broadcast::Sender<T>, Self) {
+        let (sender, first) = broadcast::channel(EVENTS);
+        let weak = sender.downgrade();
+        (sender, Self { sender: weak, first: Mutex::new(Some(first)) })
+    }
+
+    fn subscribe(&self) -> broadcast::Receiver<T> {
+        let first = self.first.lock().unwrap_or_else(PoisonError::into_inner).take();
+        first.or_else(|| self.sender.upgrade().map(|sender| sender.subscribe())).unwrap_or_else(|| {
+            // The pool has stopped: an end without events.
+            broadcast::channel(1).1
+        })
+    }
 }
 
 /// A socket for packets and one for streams with the same number.
@@ -107,7 +130,8 @@ impl Gossip {
         }
         let mut pool = Pool::new(&options, clock.unix_millis(), random::seed(), clock.now())
             .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
-        let (events, first) = broadcast::channel(EVENTS);
+        let (events, event_feed) = Feed::new();
+        let (fired, fired_feed) = Feed::new();
         for output in pool.start() {
             if let Output::Event(event) = output {
                 let _ = events.send(event);
@@ -117,9 +141,9 @@ impl Gossip {
         let (publish, published) = watch::channel(Published::of(&pool));
         let (publish_members, members) = watch::channel(pool.members().into());
         let (publish_left, left) = watch::channel(false);
-        let weak_events = events.downgrade();
+        let told = (events, fired);
         let driver =
-            Driver::new(pool, &options, packets, clock, events, publish, publish_members, publish_left);
+            Driver::new(pool, &options, packets, clock, told, publish, publish_members, publish_left);
         let task = tokio::spawn(driver.run(receive_requests, streams, before(&options)));
         Ok(Self {
             address,
@@ -128,8 +152,8 @@ impl Gossip {
             published,
             members,
             left,
-            events: weak_events,
-            first: Mutex::new(Some(first)),
+            events: event_feed,
+            fired: fired_feed,
             task: Mutex::new(Some(task)),
         })
     }
@@ -163,11 +187,24 @@ impl Gossip {
     /// is told how much it missed and should look at [`Gossip::members`] again.
     #[must_use]
     pub fn events(&self) -> broadcast::Receiver<MemberEvent> {
-        let first = self.first.lock().unwrap_or_else(PoisonError::into_inner).take();
-        first.or_else(|| self.events.upgrade().map(|events| events.subscribe())).unwrap_or_else(|| {
-            // The pool has stopped: an end without events.
-            broadcast::channel(1).1
-        })
+        self.events.subscribe()
+    }
+
+    /// What users fire, each once and in the order in which it came. For readers as for
+    /// [`Gossip::events`].
+    #[must_use]
+    pub fn fired(&self) -> broadcast::Receiver<Fired> {
+        self.fired.subscribe()
+    }
+
+    /// Has everybody hear of an event.
+    ///
+    /// # Errors
+    /// If it is too long, or there are too many; nobody hears of it then.
+    pub async fn fire(&self, name: String, payload: Bytes) -> Result<(), FireError> {
+        let (done, outcome) = oneshot::channel();
+        self.request(Request::Fire(name, payload, done)).await.map_err(|_| FireError::Stopped)?;
+        outcome.await.map_err(|_| FireError::Stopped)?
     }
 
     /// What has passed through.

@@ -30,7 +30,7 @@ pub use event::MemberEvent;
 pub use gossip::{Gossip, JoinError, Stopped, listed};
 pub use keyring::KeyRequest;
 pub use options::{Admission, Options, Timing};
-pub use pool::{Figures, Input, Output, Pool, PoolError, Unjoined};
+pub use pool::{Figures, FireError, Fired, Input, Output, Pool, PoolError, Unjoined};
 pub use record::RecordError;
 pub use talk::KeyReport;
 

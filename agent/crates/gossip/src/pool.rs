@@ -9,12 +9,14 @@
 //! * **Probing** ([`probing`]). A probe that gets no answer by packet is repeated by stream; members
 //!   who were asked to help say so if they got no answer either; who notices that it may itself be
 //!   slow takes more time ([`crate::awareness`]). Answers also tell how far away others are.
+//! * **Events** ([`events`]). What users fire is spread like records, and told once.
 //! * **Leaving** ([`leaving`]). Who leaves first says so in its record and waits a moment for that
 //!   to spread. A member that stops answering after that has left; any other has failed.
 //! * **Names and forgetting** ([`table`]).
 //! * **Keys** ([`keys`]).
 
 mod engine;
+pub(crate) mod events;
 mod inbox;
 mod inout;
 mod keys;
@@ -44,6 +46,7 @@ use crate::door::Door;
 use crate::keyring::Keyring;
 use crate::options::{Options, Timing, foca_config};
 use crate::pool::engine::{Kind, Note, Sending, Wishes};
+pub use crate::pool::events::{FireError, Fired};
 use crate::pool::inbox::{Inbox, Records};
 pub use crate::pool::inout::{Figures, Input, Output, Unjoined};
 use crate::pool::keys::{Keeping, KeyRounds};
@@ -438,6 +441,8 @@ impl Pool {
             self.send(to.address, &packet);
         }
         self.resize();
+        self.note_backlog();
+        self.outputs.extend(came.events.into_iter().map(Output::Fired));
         let changes = self.table.changes(now);
         self.outputs.extend(changes.into_iter().map(Output::Event));
         self.complain();

@@ -6,6 +6,7 @@ use foca::Identity;
 use lictor_model::local::{Member, MemberStatus};
 use serde::{Deserialize, Serialize};
 
+use crate::pool::events::{EVENT, Fired};
 use crate::tags::Tags;
 
 /// The format of records that this build writes and reads.
@@ -89,6 +90,7 @@ pub(crate) struct Notice {
 pub(crate) enum News {
     Record(Record),
     Notice(Notice),
+    Event(Fired),
 }
 
 impl News {
@@ -96,6 +98,7 @@ impl News {
     pub(crate) fn decode(bytes: &[u8]) -> Option<Self> {
         match bytes.split_first()? {
             (&NOTICE, body) => rmp_serde::from_slice(body).ok().map(Self::Notice),
+            (&EVENT, body) => Fired::decode(body).map(Self::Event),
             _ => Record::decode(bytes).map(Self::Record),
         }
     }
@@ -167,9 +170,14 @@ impl Record {
     }
 }
 
-/// Stands for a node id where there is no room for it: FNV-1a, which every build computes alike.
+/// Stands for a node id where there is no room for it.
 pub(crate) fn key_of(node_id: &str) -> u64 {
-    node_id
-        .bytes()
-        .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+    hash(node_id.as_bytes())
+}
+
+/// FNV-1a, which every build computes alike.
+pub(crate) fn hash(bytes: &[u8]) -> u64 {
+    bytes
+        .iter()
+        .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
 }

@@ -35,6 +35,8 @@ pub(crate) enum Question {
     Records(Vec<u64>),
     /// Take these records, which you do not have.
     Take(Vec<Bytes>),
+    /// Hear of these events, which you have not heard of.
+    Hear(Vec<Bytes>),
     /// A ping for which no answer came by packet.
     Ping(Bytes),
     /// About the keys.
@@ -50,7 +52,7 @@ impl Question {
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Answer {
-    Knowledge(Knowledge),
+    Knowledge(Box<Knowledge>),
     Records(Vec<Bytes>),
     Done,
     /// Packets that would have been sent.
@@ -71,6 +73,15 @@ pub(crate) struct Knowledge {
     pub(crate) versions: Vec<(u64, u64)>,
     /// Records that the other does not have.
     pub(crate) records: Vec<Bytes>,
+    /// The time of the next event.
+    #[serde(default)]
+    pub(crate) clock: u64,
+    /// What tells the events that it has heard of from others.
+    #[serde(default)]
+    pub(crate) heard: Vec<u64>,
+    /// Events that the other has not heard of.
+    #[serde(default)]
+    pub(crate) events: Vec<Bytes>,
 }
 
 /// The keys of one member.

@@ -1,5 +1,6 @@
 //! Pools that talk to one another, in simulated time and over real sockets.
 
+mod events;
 mod failing;
 mod joining;
 mod keys;

@@ -7,14 +7,7 @@ use axum::http::{Response, StatusCode};
 use crate::call::Call;
 use crate::failure::Failure;
 
-fn absent(what: &str) -> Result<Response<Body>, Failure> {
-    Err(Failure::new(StatusCode::NOT_IMPLEMENTED, format!("this build of the agent has no {what}")))
-}
-
-pub(crate) async fn events(_call: Call) -> Result<Response<Body>, Failure> {
-    absent("user events")
-}
-
 pub(crate) async fn mesh(_call: Call) -> Result<Response<Body>, Failure> {
-    absent("service mesh, which Lictor leaves to others")
+    let why = "this build of the agent has no service mesh, which Lictor leaves to others";
+    Err(Failure::new(StatusCode::NOT_IMPLEMENTED, why))
 }

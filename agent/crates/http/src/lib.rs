@@ -16,6 +16,7 @@ mod compress;
 mod connect;
 mod coordinate;
 mod decode;
+mod event;
 mod failure;
 mod health;
 mod keyring;

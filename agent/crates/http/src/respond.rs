@@ -123,9 +123,14 @@ pub(crate) fn absent(meta: &Meta) -> Response<Body> {
     response
 }
 
+/// What to wait on for another answer.
+pub(crate) fn add_index(headers: &mut HeaderMap, index: u64) {
+    headers.insert(INDEX, HeaderValue::from(index));
+}
+
 /// The freshness of an answer.
 pub(crate) fn add_meta(headers: &mut HeaderMap, meta: &Meta) {
-    headers.insert(INDEX, HeaderValue::from(meta.index.0));
+    add_index(headers, meta.index.0);
     add_contact(headers, meta);
 }
 

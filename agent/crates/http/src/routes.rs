@@ -16,8 +16,8 @@ use crate::params::Params;
 use crate::server::Peer;
 use crate::timing::Timings;
 use crate::{
-    Settings, absent, acl, agent, agent_health, catalog, compress, connect, coordinate, health, keyring, kv,
-    operator, prepared, respond, session, snapshot, status, txn,
+    Settings, absent, acl, agent, agent_health, catalog, compress, connect, coordinate, event, health,
+    keyring, kv, operator, prepared, respond, session, snapshot, status, txn,
 };
 
 /// How long a body may take to arrive.
@@ -138,8 +138,8 @@ const ROUTES: &[Route] = routes! {
     "/v1/coordinate/nodes" ["GET"] coordinate::nodes;
     "/v1/coordinate/node/" ["GET"] coordinate::node;
     "/v1/coordinate/update" ["PUT"] coordinate::update;
-    "/v1/event/fire/" ["PUT"] absent::events;
-    "/v1/event/list" ["GET"] absent::events;
+    "/v1/event/fire/" ["PUT"] event::fire;
+    "/v1/event/list" ["GET"] event::list;
     "/v1/query" ["GET", "POST"] prepared::all;
     "/v1/query/" ["GET", "PUT", "DELETE"] prepared::one;
     "/v1/snapshot" ["GET", "PUT"] snapshot::endpoint;

@@ -7,6 +7,7 @@
 //!
 //! Nothing here runs a check or talks to a server.
 
+pub mod events;
 mod handle;
 mod health;
 pub mod maintenance;

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::coordinate::DatacenterCoordinates;
@@ -42,6 +43,13 @@ pub enum ServerRequest {
     },
     /// Where the servers of all datacenters are → [`ServerAnswer::DatacenterCoordinates`].
     DatacenterCoordinates,
+    /// Have the members of the pool hear of something → [`ServerAnswer::Done`].
+    Fire {
+        /// What it is called there.
+        name: String,
+        /// What it carries.
+        payload: Bytes,
+    },
 }
 
 /// What can be asked of the keys of a gossip pool; keys are written in base64.
@@ -86,7 +94,13 @@ impl ServerRequest {
     /// Whether it changes nothing, so that it may be asked again.
     #[must_use]
     pub fn only_asks(&self) -> bool {
-        !matches!(self, Self::RemovePeer { .. } | Self::TransferLeadership { .. } | Self::Keyring { .. })
+        !matches!(
+            self,
+            Self::RemovePeer { .. }
+                | Self::TransferLeadership { .. }
+                | Self::Keyring { .. }
+                | Self::Fire { .. }
+        )
     }
 
     /// Whether any server can answer from what it knows, without a leader.

@@ -11,6 +11,7 @@ use serde_json::Value;
 use crate::check::{Check, Status};
 use crate::cluster::{ServerAnswer, ServerOptions, ServerRequest};
 use crate::definition::{CheckDefinition, ServiceDefinition};
+use crate::event::UserEvent;
 use crate::filter::Filter;
 use crate::ids::{CheckId, Datacenter, ServiceId, ServiceName};
 use crate::probe::ProbeFacts;
@@ -119,6 +120,22 @@ pub enum LocalRequest {
         /// How.
         options: ServerOptions,
     },
+    /// Have everybody hear of an event → [`LocalAnswer::Fired`].
+    Fire {
+        /// Without its id, which is chosen on the way.
+        event: Box<UserEvent>,
+        /// How.
+        options: ServerOptions,
+    },
+    /// The events that came for this node → [`LocalAnswer::Events`].
+    Events {
+        /// Of this name; of any if it is empty.
+        name: String,
+        /// Wait until their index differs from this one; 0: answer at once.
+        index: u64,
+        /// How long to wait at the most; the agent's default if absent.
+        max_wait: Option<Duration>,
+    },
     /// The datacenters known → [`LocalAnswer::Datacenters`].
     Datacenters,
     /// Figures of the agent → [`LocalAnswer::Document`], or [`LocalAnswer::Text`] in Prometheus' form.
@@ -156,6 +173,15 @@ pub enum LocalAnswer {
     Health(Vec<ServiceHealth>),
     /// What servers answer about themselves.
     Servers(ServerAnswer),
+    /// The event that was fired.
+    Fired(Arc<UserEvent>),
+    /// Events in the order in which they came.
+    Events {
+        /// The newest ones.
+        events: Vec<Arc<UserEvent>>,
+        /// Another number whenever there is a newer one.
+        index: u64,
+    },
     /// Datacenters, nearest first.
     Datacenters(Vec<Datacenter>),
 }

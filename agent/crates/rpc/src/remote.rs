@@ -111,7 +111,7 @@ impl Remote {
     /// As for [`Remote::read`]; what goes wrong later ends the content.
     pub async fn save(&self, options: ReadOptions) -> Result<Saved> {
         let Opened { id, at, meta } = self.open(Request::Save { options }).await?;
-        Ok(Saved { meta, content: transfer::save(Arc::new(self.place(at)), id) })
+        Ok(Saved { meta, content: transfer::save(self.place(at), id) })
     }
 
     /// Replaces the whole state.
@@ -120,7 +120,7 @@ impl Remote {
     /// As for [`Remote::write`].
     pub async fn restore(&self, content: Content, options: WriteOptions) -> Result<()> {
         let Opened { id, at, .. } = self.open(Request::Restore { options }).await?;
-        transfer::restore(&self.place(at), id, content).await
+        transfer::restore(self.place(at), id, content).await
     }
 
     async fn open(&self, request: Request) -> Result<Opened> {
@@ -130,8 +130,8 @@ impl Remote {
         }
     }
 
-    fn place(&self, at: SocketAddr) -> Elsewhere {
-        Elsewhere::new(Arc::clone(&self.transport), at)
+    fn place(&self, at: SocketAddr) -> Arc<Elsewhere> {
+        Arc::new(Elsewhere::new(Arc::clone(&self.transport), at))
     }
 
     async fn ask(&self, request: Request, limit: Duration) -> Result<Answer> {

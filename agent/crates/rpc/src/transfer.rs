@@ -16,6 +16,7 @@ use lictor_model::query::Meta;
 use lictor_model::seam::Content;
 use lictor_model::{Code, Error, Result};
 use serde::{Deserialize, Serialize};
+use tokio::runtime::Handle;
 use uuid::Uuid;
 
 use crate::message::CodecError;
@@ -27,6 +28,8 @@ const MARK: u8 = b'T';
 pub const MAX_PIECE: usize = 1024 * 1024;
 /// How long taking or giving a piece may take.
 const PIECE_LIMIT: Duration = Duration::from_secs(60);
+/// How long giving a transfer up may take.
+const ABANDON_LIMIT: Duration = Duration::from_secs(5);
 /// How long putting a state in place may take.
 const COMMIT_LIMIT: Duration = Duration::from_secs(900);
 
@@ -50,7 +53,7 @@ pub enum Step {
     Append(Uuid, Bytes),
     /// That was all: put the state in place → [`Stepped::Done`].
     Commit(Uuid),
-    /// Nothing more will come, and nothing is to be done → [`Stepped::Done`].
+    /// Nobody goes on with it, and nothing is to be done → [`Stepped::Done`].
     Abandon(Uuid),
 }
 
@@ -70,6 +73,36 @@ pub enum Stepped {
 pub trait Place: Send + Sync + 'static {
     /// Takes a step.
     async fn step(&self, step: Step) -> Stepped;
+
+    /// Gives a transfer up. If that does not get there, it ends by itself after a while.
+    fn abandon(&self, id: Uuid);
+}
+
+/// A transfer that somebody goes on with. Whoever drops it half way gives it up.
+struct Going {
+    place: Arc<dyn Place>,
+    id: Uuid,
+    is_over: bool,
+}
+
+impl Going {
+    fn new(place: Arc<dyn Place>, id: Uuid) -> Self {
+        Self { place, id, is_over: false }
+    }
+
+    async fn step(&mut self, step: Step) -> Stepped {
+        let stepped = self.place.step(step).await;
+        self.is_over = matches!(stepped, Stepped::Failed(_));
+        stepped
+    }
+}
+
+impl Drop for Going {
+    fn drop(&mut self) {
+        if !self.is_over {
+            self.place.abandon(self.id);
+        }
+    }
 }
 
 /// A transfer that goes on at another agent.
@@ -104,27 +137,39 @@ impl Place for Elsewhere {
         let code = if matches!(step, Step::Commit(_)) { Code::Timeout } else { Code::NoLeader };
         Stepped::Failed(Error::new(code, format!("rpc error making call: {why}")))
     }
+
+    fn abandon(&self, id: Uuid) {
+        let (transport, at) = (Arc::clone(&self.transport), self.at);
+        if let (Ok(request), Ok(runtime)) = (encode(&Step::Abandon(id)), Handle::try_current()) {
+            // Nobody waits for it, and it ends soon in any case.
+            runtime.spawn(async move { transport.call(at, Lane::Bulk, request, ABANDON_LIMIT).await });
+        }
+    }
 }
 
 /// The content of a state that is being saved. Ends with an error if it does not come whole.
 pub fn save(place: Arc<dyn Place>, id: Uuid) -> Content {
-    let next = move |place: Option<Arc<dyn Place>>| async move {
-        let place = place?;
-        match place.step(Step::Next(id)).await {
-            Stepped::Piece(piece) if piece.is_empty() => None,
-            Stepped::Piece(piece) => Some((Ok(piece), Some(place))),
+    let next = move |going: Option<Going>| async move {
+        let mut going = going?;
+        match going.step(Step::Next(id)).await {
+            Stepped::Piece(piece) if piece.is_empty() => {
+                going.is_over = true;
+                None
+            }
+            Stepped::Piece(piece) => Some((Ok(piece), Some(going))),
             Stepped::Failed(error) => Some((Err(error), None)),
             Stepped::Done => Some((Err(mismatch()), None)),
         }
     };
-    Box::pin(stream::unfold(Some(place), next))
+    Box::pin(stream::unfold(Some(Going::new(place, id)), next))
 }
 
 /// Hands over a state that is to be restored, and waits until it is in place.
 ///
 /// # Errors
 /// What the server refuses; [`Timeout`](Code::Timeout) if it is unknown whether it is in place.
-pub async fn restore(place: &dyn Place, id: Uuid, mut content: Content) -> Result<()> {
+pub async fn restore(place: Arc<dyn Place>, id: Uuid, mut content: Content) -> Result<()> {
+    let mut going = Going::new(place, id);
     let done = |stepped| match stepped {
         Stepped::Done => Ok(()),
         Stepped::Failed(error) => Err(error),
@@ -132,23 +177,18 @@ pub async fn restore(place: &dyn Place, id: Uuid, mut content: Content) -> Resul
     };
     let mut gathered = BytesMut::new();
     while let Some(bytes) = content.next().await {
-        match bytes {
-            Ok(bytes) => gathered.extend_from_slice(&bytes),
-            Err(error) => {
-                // If it does not get there, the transfer ends by itself after a while.
-                place.step(Step::Abandon(id)).await;
-                return Err(error);
-            }
-        }
+        gathered.extend_from_slice(&bytes?);
         while gathered.len() >= MAX_PIECE {
             let piece = gathered.split_to(MAX_PIECE).freeze();
-            done(place.step(Step::Append(id, piece)).await)?;
+            done(going.step(Step::Append(id, piece)).await)?;
         }
     }
     if !gathered.is_empty() {
-        done(place.step(Step::Append(id, gathered.freeze())).await)?;
+        done(going.step(Step::Append(id, gathered.freeze())).await)?;
     }
-    done(place.step(Step::Commit(id)).await)
+    let committed = going.step(Step::Commit(id)).await;
+    going.is_over = true;
+    done(committed)
 }
 
 /// Whether something on the bulk lane belongs to a transfer.
@@ -181,4 +221,81 @@ pub fn decode<T: serde::de::DeserializeOwned>(bytes: &[u8]) -> Result<T, CodecEr
 
 fn mismatch() -> Error {
     Error::failed("the server answered something else than was asked")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Mutex, PoisonError};
+
+    use super::*;
+
+    /// Hands out two pieces and takes any, and remembers what it was asked.
+    #[derive(Default)]
+    struct Remembers(Mutex<Vec<Step>>);
+
+    impl Remembers {
+        fn steps(&self) -> Vec<Step> {
+            self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        }
+    }
+
+    #[async_trait]
+    impl Place for Remembers {
+        async fn step(&self, step: Step) -> Stepped {
+            let mut steps = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            steps.push(step.clone());
+            match step {
+                Step::Next(_) if steps.len() <= 2 => Stepped::Piece(Bytes::from_static(b"piece")),
+                Step::Next(_) => Stepped::Piece(Bytes::new()),
+                _ => Stepped::Done,
+            }
+        }
+
+        fn abandon(&self, id: Uuid) {
+            self.0.lock().unwrap_or_else(PoisonError::into_inner).push(Step::Abandon(id));
+        }
+    }
+
+    const ID: Uuid = Uuid::from_u128(7);
+
+    #[tokio::test]
+    async fn who_takes_a_state_to_its_end_gives_nothing_up_and_who_stops_does() {
+        let place = Arc::new(Remembers::default());
+        let pieces: Vec<_> = save(Arc::clone(&place) as _, ID).collect().await;
+        assert_eq!(pieces.len(), 2);
+        assert_eq!(place.steps(), [Step::Next(ID), Step::Next(ID), Step::Next(ID)]);
+
+        let place = Arc::new(Remembers::default());
+        let mut content = save(Arc::clone(&place) as _, ID);
+        assert!(content.next().await.is_some());
+        drop(content);
+        assert_eq!(place.steps(), [Step::Next(ID), Step::Abandon(ID)]);
+    }
+
+    #[tokio::test]
+    async fn what_is_handed_over_comes_in_large_pieces_and_is_put_in_place_only_if_it_is_whole() {
+        let place = Arc::new(Remembers::default());
+        let small = || stream::iter(vec![Ok(Bytes::from(vec![1; MAX_PIECE / 2 + 1])); 3]);
+        restore(Arc::clone(&place) as _, ID, Box::pin(small())).await.unwrap();
+        let sizes: Vec<usize> = place
+            .steps()
+            .iter()
+            .map(|step| if let Step::Append(_, piece) = step { piece.len() } else { 0 })
+            .collect();
+        assert_eq!(sizes, [MAX_PIECE, MAX_PIECE / 2 + 3, 0]);
+        assert_eq!(place.steps().last(), Some(&Step::Commit(ID)));
+
+        let place = Arc::new(Remembers::default());
+        let broken = small().chain(stream::iter([Err(Error::failed("it broke off"))]));
+        restore(Arc::clone(&place) as _, ID, Box::pin(broken)).await.unwrap_err();
+        assert_eq!(place.steps().last(), Some(&Step::Abandon(ID)));
+    }
+
+    #[test]
+    fn steps_come_back_and_raft_is_left_alone() {
+        let encoded = encode(&Step::Append(ID, Bytes::from_static(b"x"))).unwrap();
+        assert!(is_step(&encoded) && !is_step(&[1, 2]) && !is_step(&[]));
+        assert_eq!(decode::<Step>(&encoded).unwrap(), Step::Append(ID, Bytes::from_static(b"x")));
+        assert!(decode::<Step>(&[1, 2]).is_err() && decode::<Step>(&[]).is_err());
+    }
 }

@@ -81,6 +81,10 @@ impl Server {
             Request::Read { options, .. } | Request::Save { options } => self.place_for(options.consistency),
             Request::Write { .. } | Request::Restore { .. } => self.place_for(Consistency::Default),
             Request::Servers { request, .. } if request.is_for_anyone() => Place::Here,
+            // Any server can do it that belongs to a cluster.
+            Request::Servers { request: ServerRequest::Fire { .. }, .. } => {
+                self.place_for(Consistency::Stale)
+            }
             // All else only a leader knows or can do, whatever the caller would put up with.
             Request::Servers { request: ServerRequest::RaftConfiguration, options } if options.stale => {
                 self.place_for(Consistency::Stale)
@@ -196,6 +200,10 @@ impl Server {
             }
             ServerRequest::DatacenterCoordinates => {
                 ServerAnswer::DatacenterCoordinates(self.datacenter_coordinates().await)
+            }
+            ServerRequest::Fire { name, payload } => {
+                self.fire(name.clone(), payload.clone()).await?;
+                ServerAnswer::Done
             }
             ServerRequest::Health => ServerAnswer::Health(self.health()),
             ServerRequest::RemovePeer { id, address } => {

@@ -1,8 +1,9 @@
-//! What servers do about the gossip pools: keys for all of their members, and where servers of
-//! other datacenters are.
+//! What servers do about the gossip pools: keys for all of their members, what these are to hear
+//! of, and where servers of other datacenters are.
 
 use std::collections::BTreeMap;
 
+use bytes::Bytes;
 use lictor_gossip::{Gossip, KeyRequest};
 use lictor_model::cluster::{Keyring, KeyringRequest};
 use lictor_model::coordinate::{DatacenterCoordinates, NodeCoordinate};
@@ -46,6 +47,12 @@ impl Server {
             num_nodes: report.nodes,
             error,
         })
+    }
+
+    /// Has the members of the datacenter's pool hear of something.
+    pub(crate) async fn fire(&self, name: String, payload: Bytes) -> Result<()> {
+        let fired = self.gossip.fire(name, payload).await;
+        fired.map_err(|error| Error::failed(format!("error broadcasting event: {error}")))
     }
 
     /// Where the servers of all datacenters are.

@@ -57,7 +57,7 @@ impl Server {
     pub async fn restore(&self, content: Content, options: WriteOptions) -> Result<()> {
         self.check_datacenter(options.datacenter.as_ref())?;
         let Opened { id, at, .. } = self.open_transfer(Request::Restore { options }).await?;
-        transfer::restore(self.place_at(at).as_ref(), id, content).await
+        transfer::restore(self.place_at(at), id, content).await
     }
 
     async fn open_transfer(&self, request: Request) -> Result<Opened> {

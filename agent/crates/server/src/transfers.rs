@@ -139,11 +139,15 @@ impl Place for Transfers {
             Step::Append(id, piece) => self.append(id, piece).await.map(|()| Stepped::Done),
             Step::Commit(id) => self.commit(id).await.map(|()| Stepped::Done),
             Step::Abandon(id) => {
-                self.table().remove(&id);
+                self.abandon(id);
                 Ok(Stepped::Done)
             }
         };
         stepped.unwrap_or_else(Stepped::Failed)
+    }
+
+    fn abandon(&self, id: Uuid) {
+        self.table().remove(&id);
     }
 }
 

@@ -5,13 +5,6 @@ use crate::commands::Ran;
 use crate::flags::{self, Flag, Parsed};
 use crate::{Context, Output};
 
-pub(super) const EVENT_FLAGS: &[Flag] = &[
-    flags::value("name", "name", "The event's name."),
-    flags::value("node", "regexp", "Only for nodes whose name matches."),
-    flags::value("service", "regexp", "Only for nodes with an instance of such a service."),
-    flags::value("tag", "regexp", "Only for instances with such a tag; needs -service."),
-];
-
 pub(super) const WATCH_FLAGS: &[Flag] = &[
     flags::value("type", "type", "What to watch: key, keyprefix, services, nodes, service, checks or event."),
     flags::value("key", "path", "The entry, for -type=key."),
@@ -36,10 +29,6 @@ pub(super) const LOCK_FLAGS: &[Flag] = &[
     flags::value("monitor-retry", "number", "How often to retry when servers fail. Default 3."),
     flags::switch("verbose", "Say what happens."),
 ];
-
-pub(super) async fn event(_context: &Context, _parsed: Parsed) -> Ran {
-    missing("user events")
-}
 
 pub(super) async fn watch(_context: &Context, _parsed: Parsed) -> Ran {
     missing("watches")

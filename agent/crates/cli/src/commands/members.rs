@@ -1,7 +1,7 @@
 //! `members`.
 
 use lictor_model::local::Member;
-use regex::Regex;
+use lictor_model::pattern;
 
 use crate::commands::{Ran, client, failed};
 use crate::flags::{self, Flag, Parsed};
@@ -20,9 +20,10 @@ pub(super) const FLAGS: &[Flag] = &[
 ];
 
 pub(super) async fn list(context: &Context, parsed: Parsed) -> Ran {
-    let pattern = if parsed.has("status") { parsed.get("status") } else { ".*" };
-    let status = Regex::new(&format!("^(?:{pattern})$"))
-        .map_err(|_| Output::error(format!("Failed to compile status regexp: {}", describe(pattern)), 1))?;
+    let given = if parsed.has("status") { parsed.get("status") } else { ".*" };
+    let refused = |why| failed("Failed to compile status regexp", why);
+    pattern::compile(given).map_err(refused)?;
+    let status = pattern::compile(&format!("^(?:{given})$")).map_err(refused)?;
     let mut members = client(context, &parsed)?
         .members(parsed.is_set("wan"), parsed.get("filter"))
         .await
@@ -41,13 +42,6 @@ pub(super) async fn list(context: &Context, parsed: Parsed) -> Ran {
 /// Servers come first.
 fn rank(member: &Member) -> u8 {
     u8::from(tag(member, "role") != "consul")
-}
-
-fn describe(pattern: &str) -> String {
-    if pattern.matches('[').count() > pattern.matches(']').count() {
-        return format!("error parsing regexp: missing closing ]: `{pattern}`");
-    }
-    format!("error parsing regexp: `{pattern}`")
 }
 
 fn tag<'m>(member: &'m Member, name: &str) -> &'m str {

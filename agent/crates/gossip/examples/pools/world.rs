@@ -7,7 +7,9 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use bytes::Bytes;
-use lictor_gossip::{Figures, Input, KeyReport, MemberEvent, Options, Output, Pool, Unjoined};
+use lictor_gossip::{
+    Figures, FireError, Fired, Input, KeyReport, MemberEvent, Options, Output, Pool, Unjoined,
+};
 use lictor_model::coordinate::Coordinate;
 use lictor_model::local::{Member, MemberStatus};
 use lictor_sys::clock::Moment;
@@ -40,6 +42,7 @@ struct Node {
     /// How many members are there, as it was told.
     alive: usize,
     events: Vec<(Moment, MemberEvent)>,
+    fired: Vec<Fired>,
     joined: Vec<(SocketAddr, Result<(), Unjoined>)>,
     reports: Vec<KeyReport>,
     /// The wake that is planned.
@@ -151,6 +154,7 @@ impl World {
             left: false,
             alive: 0,
             events: Vec::new(),
+            fired: Vec::new(),
             joined: Vec::new(),
             reports: Vec::new(),
             wake: None,
@@ -194,6 +198,24 @@ impl World {
         let now = self.now;
         let outputs = self.node_mut(number).pool.handle(input, now).expect("short tags");
         self.carry_out(number, outputs);
+    }
+
+    /// Has a node fire an event.
+    pub(crate) fn fire(&mut self, number: usize, name: &str) {
+        self.try_fire(number, name).expect("a short event");
+    }
+
+    /// The same, if it takes one.
+    pub(crate) fn try_fire(&mut self, number: usize, name: &str) -> Result<(), FireError> {
+        let now = self.now;
+        let outputs = self.node_mut(number).pool.fire(name.to_owned(), Bytes::new(), now)?;
+        self.carry_out(number, outputs);
+        Ok(())
+    }
+
+    /// What a node has heard of, in order.
+    pub(crate) fn fired(&self, number: usize) -> &[Fired] {
+        &self.node(number).fired
     }
 
     /// A packet from nobody.
@@ -298,6 +320,7 @@ impl World {
                         node.events.push((happened, event));
                     }
                 }
+                Output::Fired(fired) => self.node_mut(number).fired.push(fired),
                 Output::Joined { address, outcome } => self.node_mut(number).joined.push((address, outcome)),
                 Output::Keys { report, .. } => self.node_mut(number).reports.push(report),
                 Output::KeysChanged { revision, .. } => {

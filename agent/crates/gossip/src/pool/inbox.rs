@@ -1,4 +1,4 @@
-//! Records on their way from packets and streams into the table.
+//! Records and events on their way from packets and streams into the table.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -6,8 +6,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use foca::{BroadcastHandler, Invalidates};
 
 use crate::door::Door;
+use crate::pool::events::{Events, Fired};
 use crate::pool::table::MAX_MEMBERS;
-use crate::record::{Id, News, Notice, Record};
+use crate::record::{Id, News, Notice, Record, hash};
 
 /// See the module's documentation.
 pub(crate) struct Inbox {
@@ -19,10 +20,12 @@ pub(crate) struct Inbox {
     notices: Vec<Notice>,
     /// The newest version of this node's own record that others spread.
     refute: Option<u64>,
+    pub(crate) events: Events,
 }
 
 /// What has come.
 pub(crate) struct Came {
+    pub(crate) events: Vec<Fired>,
     pub(crate) records: Vec<Record>,
     pub(crate) notices: Vec<Notice>,
     pub(crate) refute: Option<u64>,
@@ -30,7 +33,15 @@ pub(crate) struct Came {
 
 impl Inbox {
     pub(crate) fn new(me: u64, door: Door) -> Self {
-        Self { me, door, versions: HashMap::new(), records: Vec::new(), notices: Vec::new(), refute: None }
+        Self {
+            me,
+            door,
+            versions: HashMap::new(),
+            records: Vec::new(),
+            notices: Vec::new(),
+            refute: None,
+            events: Events::default(),
+        }
     }
 
     /// Whether this is newer than what was here; it counts as having been here from now on.
@@ -81,6 +92,7 @@ impl Inbox {
 
     pub(crate) fn take(&mut self) -> Came {
         Came {
+            events: self.events.take_news(),
             records: std::mem::take(&mut self.records),
             notices: std::mem::take(&mut self.notices),
             refute: self.refute.take(),
@@ -88,7 +100,7 @@ impl Inbox {
     }
 }
 
-/// Takes records out of foca's packets.
+/// Takes records and events out of foca's packets.
 pub(crate) struct Records {
     inbox: Arc<Mutex<Inbox>>,
 }
@@ -99,43 +111,52 @@ impl Records {
     }
 }
 
-/// Which record a broadcast spreads.
-pub(crate) struct Version {
-    key: u64,
-    version: u64,
+/// What a broadcast spreads.
+pub(crate) enum Topic {
+    Record { key: u64, version: u64 },
+    Event { key: u64 },
 }
 
-impl Invalidates for Version {
+impl Invalidates for Topic {
     fn invalidates(&self, other: &Self) -> bool {
-        self.key == other.key && self.version >= other.version
+        match (self, other) {
+            (Self::Record { key, version }, Self::Record { key: theirs, version: older }) => {
+                key == theirs && version >= older
+            }
+            (Self::Event { key }, Self::Event { key: theirs }) => key == theirs,
+            _ => false,
+        }
     }
 }
 
-/// A broadcast that is no record.
+/// A broadcast that makes no sense.
 #[derive(Debug, thiserror::Error)]
-#[error("a broadcast is no member record")]
-pub(crate) struct NoRecord;
+#[error("a broadcast is neither a member record nor an event")]
+pub(crate) struct NoNews;
 
 impl BroadcastHandler<Id> for Records {
-    type Key = Version;
-    type Error = NoRecord;
+    type Key = Topic;
+    type Error = NoNews;
 
-    fn receive_item(&mut self, data: &[u8], sender: Option<&Id>) -> Result<Option<Version>, NoRecord> {
-        let news = News::decode(data).ok_or(NoRecord)?;
-        let (id, version) = match &news {
-            News::Record(record) => (record.id, record.version),
-            News::Notice(notice) => (notice.id, notice.version),
+    fn receive_item(&mut self, data: &[u8], sender: Option<&Id>) -> Result<Option<Topic>, NoNews> {
+        let news = News::decode(data).ok_or(NoNews)?;
+        let topic = match &news {
+            News::Record(Record { id, version, .. }) | News::Notice(Notice { id, version }) => {
+                Topic::Record { key: id.key, version: *version }
+            }
+            News::Event(_) => Topic::Event { key: hash(data) },
         };
-        let version = Version { key: id.key, version };
         // What this node spreads itself is news by definition.
         if sender.is_none() {
-            return Ok(Some(version));
+            return Ok(Some(topic));
         }
         let mut inbox = self.inbox.lock().unwrap_or_else(PoisonError::into_inner);
         let is_news = match news {
             News::Record(record) => inbox.offer(record),
             News::Notice(notice) => inbox.offer_notice(notice),
+            // It is heard all the same, and the others hear of it by comparing everything.
+            News::Event(event) => inbox.events.offer(event, data) && !inbox.events.is_full,
         };
-        Ok(is_news.then_some(version))
+        Ok(is_news.then_some(topic))
     }
 }

@@ -7,6 +7,7 @@ use bytes::Bytes;
 
 use crate::event::MemberEvent;
 use crate::keyring::KeyRequest;
+use crate::pool::events::Fired;
 use crate::talk::KeyReport;
 
 /// What a pool is told.
@@ -96,6 +97,8 @@ pub enum Output {
     },
     /// Tell whoever is interested.
     Event(MemberEvent),
+    /// Tell the one who waits for what users fire.
+    Fired(Fired),
     /// What became of joining an address.
     Joined {
         /// Which one.

@@ -38,7 +38,7 @@ pub(crate) enum Purpose {
     Sync,
     /// For records of members.
     Records,
-    /// To hand over records.
+    /// To hand over records or events.
     Take,
     /// To see whether it is there.
     Ping,
@@ -80,7 +80,7 @@ impl Pool {
             if address == self.me.id.address {
                 self.outputs.push(Output::Joined { address, outcome: Ok(()) });
             } else if self.joining.insert(address) {
-                let knowledge = self.knowledge(&HashMap::new(), false);
+                let knowledge = self.knowledge(None);
                 self.ask(address, Question::Sync(knowledge), Purpose::Join(address));
             }
         }
@@ -98,7 +98,7 @@ impl Pool {
         let at = self.chance.random_range(0..self.past.len());
         let address = self.past.swap_remove(at);
         if address != self.me.id.address {
-            let knowledge = self.knowledge(&HashMap::new(), false);
+            let knowledge = self.knowledge(None);
             self.ask(address, Question::Sync(knowledge), Purpose::Rejoin);
         }
     }
@@ -133,7 +133,7 @@ impl Pool {
         if let Some(id) = self.table.others().choose(&mut self.chance)
             && self.asked.len() < MOST_ASKED
         {
-            let knowledge = self.knowledge(&HashMap::new(), false);
+            let knowledge = self.knowledge(None);
             self.ask(id.address, Question::Sync(knowledge), Purpose::Sync);
         }
     }
@@ -147,21 +147,28 @@ impl Pool {
         // All members do this: together they try each failed one about once an interval.
         let share = failed.len() as f64 / self.sized_for.max(1) as f64;
         if self.chance.random_bool(share.clamp(0.01, 1.0)) && self.asked.len() < MOST_ASKED {
-            let knowledge = self.knowledge(&HashMap::new(), false);
+            let knowledge = self.knowledge(None);
             self.ask(*address, Question::Sync(knowledge), Purpose::Sync);
         }
     }
 
-    /// Everything that this node knows, with the records that are newer than those.
-    fn knowledge(&self, versions: &HashMap<u64, u64>, with_records: bool) -> Knowledge {
+    /// Everything that this node knows, and in answer to somebody what they lack of it.
+    fn knowledge(&self, theirs: Option<&Knowledge>) -> Knowledge {
         let me = (self.me.id, 0, code(State::Alive));
         let members = self
             .foca
             .iter_membership_state()
             .map(|member| (*member.id(), member.incarnation(), code(member.state())));
-        let records = if with_records { encoded(self.table.newer_than(versions)) } else { Vec::new() };
-        let members = std::iter::once(me).chain(members).collect();
-        Knowledge { members, versions: self.table.versions(), records }
+        let records = theirs.map(|theirs| encoded(self.table.newer_than(&versions(theirs))));
+        let inbox = self.inbox();
+        Knowledge {
+            members: std::iter::once(me).chain(members).collect(),
+            versions: self.table.versions(),
+            records: records.unwrap_or_default(),
+            clock: inbox.events.clock(),
+            heard: inbox.events.keys(),
+            events: theirs.map(|theirs| inbox.events.lacking(&theirs.heard)).unwrap_or_default(),
+        }
     }
 
     /// Takes in what another one knows, with these records. A little news is told to others at
@@ -180,6 +187,8 @@ impl Pool {
             .map(|(id, incarnation, code)| Member::new(*id, *incarnation, state(*code)))
             .take(MAX_MEMBERS)
             .collect();
+        self.inbox().events.meet(knowledge.clock);
+        self.hear(&knowledge.events);
         let news = self.take(records);
         let tell_others = news <= LITTLE;
         if !tell_others {
@@ -288,8 +297,7 @@ impl Pool {
                 let records: Vec<Bytes> =
                     std::iter::once(asked.record).chain(knowledge.records.clone()).collect();
                 self.learn(&knowledge, &records, now);
-                let versions: HashMap<u64, u64> = knowledge.versions.into_iter().collect();
-                Answer::Knowledge(self.knowledge(&versions, true))
+                Answer::Knowledge(Box::new(self.knowledge(Some(&knowledge))))
             }
             Question::Records(keys) => {
                 let known = keys.iter().take(RECORDS_AT_ONCE).filter_map(|key| self.table.record_of(*key));
@@ -299,6 +307,10 @@ impl Pool {
                 if self.take(&records) > LITTLE {
                     self.sync_soon(now);
                 }
+                Answer::Done
+            }
+            Question::Hear(events) => {
+                self.hear(&events);
                 Answer::Done
             }
             Question::Ping(packet) => {
@@ -415,14 +427,23 @@ impl Pool {
     /// Takes in what another one knows, and hands over what it lacks.
     fn compare(&mut self, knowledge: &Knowledge, to: Option<SocketAddr>, now: Moment) {
         self.learn(knowledge, &knowledge.records, now);
-        let theirs: HashMap<u64, u64> = knowledge.versions.iter().copied().collect();
-        let lacking =
-            encoded(self.table.newer_than(&theirs).filter(|record| record.id.key != self.me.id.key));
-        let to = to.or_else(|| knowledge.members.first().map(|(id, ..)| id.address));
-        if let Some(to) = to.filter(|_| !lacking.is_empty()) {
+        let theirs = versions(knowledge);
+        let newer = self.table.newer_than(&theirs);
+        let lacking = encoded(newer.filter(|record| record.id.key != self.me.id.key));
+        let unheard = self.inbox().events.lacking(&knowledge.heard);
+        let Some(to) = to.or_else(|| knowledge.members.first().map(|(id, ..)| id.address)) else { return };
+        if !lacking.is_empty() {
             self.ask(to, Question::Take(lacking), Purpose::Take);
         }
+        if !unheard.is_empty() {
+            self.ask(to, Question::Hear(unheard), Purpose::Take);
+        }
     }
+}
+
+/// How new the records are that somebody has.
+fn versions(knowledge: &Knowledge) -> HashMap<u64, u64> {
+    knowledge.versions.iter().copied().collect()
 }
 
 /// Records as they are sent, as many as there is room for.

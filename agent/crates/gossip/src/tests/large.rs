@@ -8,7 +8,7 @@ use crate::pool::Input;
 use crate::tests::world::{World, address};
 use crate::tests::{MINUTE, options};
 
-fn all_join_the_first(nodes: usize, loss: f64, health_awareness: bool) -> (World, Duration) {
+pub(super) fn all_join_the_first(nodes: usize, loss: f64, health_awareness: bool) -> (World, Duration) {
     let mut world = World::new(loss, 1);
     for number in 0..nodes {
         world.start(number, &Options { health_awareness, ..options(number) });

@@ -71,6 +71,7 @@ inventory! {
     RPC_QUERIES_BLOCKING "consul.rpc.queries_blocking" Gauge "reads" [] "Blocking reads that are being answered or waiting.";
     RUNTIME_ALLOC_BYTES "consul.runtime.alloc_bytes" Gauge "bytes" [] "Memory of the process that is resident.";
     RUNTIME_NUM_THREADS "consul.runtime.num_threads" Gauge "threads" [] "Threads of the process.";
+    SERF_EVENTS "consul.serf.events" Counter "events" [] "Events of users that this agent heard of, whomever they are meant for.";
     SERF_MEMBER_FAILED "consul.serf.member.failed" Counter "members" [] "Members of the gossip pool that were seen to fail.";
     SERF_MEMBER_JOIN "consul.serf.member.join" Counter "members" [] "Members that joined the gossip pool.";
     SERF_MEMBER_LEFT "consul.serf.member.left" Counter "members" [] "Members that left the gossip pool.";
