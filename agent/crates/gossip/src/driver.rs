@@ -38,7 +38,7 @@ const PACKETS_AT_ONCE: usize = 128;
 /// How many questions by stream are open at once; others wait.
 const STREAMS_AT_ONCE: usize = 32;
 /// How often the file of members is written at the most.
-const WRITE_EVERY: Duration = Duration::from_secs(5);
+const WRITE_EVERY: Duration = Duration::from_millis(500);
 /// After which time keys that could not be written are tried again.
 const KEYS_AGAIN: Duration = Duration::from_secs(5);
 
