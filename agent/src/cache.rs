@@ -13,7 +13,7 @@ use lictor_model::command::{Command, Outcome, WriteOptions};
 use lictor_model::local::{LocalAnswer, LocalRequest};
 use lictor_model::query::{CacheControl, Cached, Consistency, Meta, Query, ReadOptions, Reply};
 use lictor_model::seam::{Backend, ByteStream, Content, Saved, StreamRequest};
-use lictor_model::{Error, RaftIndex, Result, Token};
+use lictor_model::{Code, Error, RaftIndex, Result, Token};
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -190,6 +190,9 @@ impl Shared {
                 }
                 Err(error) => {
                     publish.send_modify(|kept| {
+                        if error.code == Code::NotFound {
+                            kept.reply = None;
+                        }
                         kept.lost.get_or_insert_with(Instant::now);
                         kept.error = Some(error);
                     });

@@ -64,6 +64,8 @@ impl Measures {
         self.reads.count();
         let _blocking = options.is_blocking().then(|| self.blocking.raise());
         let series = match query {
+            // The time that nothing happened is nobody's.
+            _ if options.is_blocking() => return answer(query, options).await,
             Query::Transaction(_) => &self.read_transactions,
             Query::ExecutePrepared(_) => &self.executions,
             Query::ExplainPrepared { .. } => &self.explanations,

@@ -96,6 +96,19 @@ class Client(unittest.TestCase):
         )
         self.assertEqual(done["Results"][1]["KV"]["Value"], "dg==")
 
+    def test_prepared_queries(self):
+        self.consul.catalog.register("py-node", "10.1.2.4", service={"Service": "py-db", "Port": 5432})
+        query = self.consul.query
+        created = query.create("py-db", name="py-query", ttl="5s")["ID"]
+        self.assertEqual(query.get(created)[0]["DNS"], {"TTL": "5s"})
+        self.assertEqual(query.execute("py-query", limit=1)["Nodes"][0]["Service"]["Port"], 5432)
+        self.assertEqual(query.explain("py-query")["Query"]["ID"], created)
+        self.assertTrue(query.update(created, "py-none", name="py-query"))
+        self.assertEqual(query.execute("py-query")["Nodes"], [])
+        self.assertTrue(query.delete(created))
+        self.assertNotIn(created, [found["ID"] for found in query.list()])
+        self.consul.catalog.deregister("py-node")
+
     def test_the_agent_itself(self):
         self.assertEqual(self.consul.agent.self()["Config"]["NodeName"], "n1")
         self.assertEqual(len(self.consul.agent.members()), 1)

@@ -24,6 +24,7 @@ mod full_disk;
 mod locks;
 mod logs;
 mod metrics;
+mod prepared;
 mod quickstart;
 mod reload;
 mod sandbox;

@@ -25,6 +25,11 @@ fn everything_a_server_answers_a_client_answers_too() {
     let id = session["ID"].as_str().expect("an id");
     assert_eq!(other.put(&format!("/v1/kv/lock?acquire={id}"), "mine").ok().text(), "true");
     assert_eq!(one.put(&format!("/v1/kv/lock?acquire={id}-"), "not mine").status, 500);
+    let query = json!({"Name": "q", "Service": {"Service": "web", "Near": "_agent"}});
+    one.request("POST", "/v1/query", query.to_string().as_bytes()).expect("an answer").ok();
+    assert_eq!(other.json("/v1/query/q/execute")["Nodes"][0]["Service"]["Port"], 80);
+    assert_eq!(other.get("/v1/query/nosuch/execute").status, 404);
+    assert_eq!(cluster.clients[1].dns().query("q.query.consul.", RecordType::A).answers.len(), 1);
     let index = one.get("/v1/kv/a").index();
     let waiting =
         std::thread::spawn(move || one.get(&format!("/v1/kv/a?index={index}&wait=30s")).ok().json());

@@ -28,7 +28,7 @@ const MAX_STAGGER: Duration = Duration::from_secs(5);
 
 /// Turns that come within this time are taken together, and so are ends of runs: to wake threads
 /// for each check by itself would cost more than to run it.
-const GRAIN: Duration = Duration::from_millis(20);
+const GRAIN: Duration = Duration::from_millis(50);
 
 /// Whoever wants to know what checks say.
 pub trait Reporter: Send + Sync + 'static {

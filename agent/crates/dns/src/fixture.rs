@@ -9,6 +9,7 @@ use hickory_server::proto::rr::{Name, RecordType};
 use lictor_model::command::{Command, Outcome, WriteOptions};
 use lictor_model::local::{LocalAnswer, LocalRequest};
 use lictor_model::node::Node;
+use lictor_model::prepared::{DnsOptions, Executed, Execution};
 use lictor_model::query::{Answer, Consistency, Instance, Meta, NodeServices, Query, ReadOptions, Reply};
 use lictor_model::seam::Backend;
 use lictor_model::service::Service;
@@ -48,9 +49,26 @@ fn instances(service: &str) -> Vec<Instance> {
     vec![Instance { node: node(), service: Arc::new(service), checks: Vec::new() }]
 }
 
+/// The queries are `q`, `slow` with a time to live of its own, and one for each client that is named
+/// after its address.
+fn executed(execution: &Execution) -> Result<Executed> {
+    let ttl = match execution.name.as_str() {
+        "slow" => "5s",
+        "q" => "",
+        name if execution.from.is_some_and(|from| from.to_string() == name) => "",
+        "broken" => return Err(Error::failed("broken")),
+        _ => return Err(Error::not_found("Query not found")),
+    };
+    let dns = DnsOptions { ttl: ttl.to_owned() };
+    Ok(Executed { service: "web".to_owned(), instances: instances("web"), dns, ..Executed::default() })
+}
+
 #[async_trait::async_trait]
 impl Backend for OneNode {
     async fn read(&self, query: Query, options: ReadOptions) -> Result<Reply> {
+        if options.datacenter.is_some() {
+            return Err(Error::no_path());
+        }
         let stale = options.consistency == Consistency::Stale;
         let answer = match query {
             Query::Health(selector) if selector.service.as_str() == "slow" => std::future::pending().await,
@@ -69,6 +87,7 @@ impl Backend for OneNode {
                 let here = address == IpAddr::from([10, 0, 0, 2]);
                 Answer::Instances(if here { instances("web") } else { Vec::new() })
             }
+            Query::ExecutePrepared(execution) => Answer::Executed(executed(&execution)?),
             _ => return Err(Error::failed("not expected")),
         };
         let last_contact = if stale { self.last_contact } else { Duration::ZERO };

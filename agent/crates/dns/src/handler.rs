@@ -1,5 +1,6 @@
 //! From packet to packet.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use hickory_server::proto::op::ResponseCode;
@@ -41,9 +42,14 @@ impl Handler {
         Self { lookup, recursors, style, clock, times }
     }
 
-    /// Answers a packet; some deserve no answer.
-    pub(crate) async fn handle(&self, packet: &[u8], transport: Transport) -> Option<Vec<u8>> {
-        match receive(packet, transport) {
+    /// Answers a packet of a client; some deserve no answer.
+    pub(crate) async fn handle(
+        &self,
+        packet: &[u8],
+        transport: Transport,
+        client: IpAddr,
+    ) -> Option<Vec<u8>> {
+        match receive(packet, transport, client) {
             Received::Question(request) => self.answer(packet, &request).await,
             Received::Refusable(refusal) => Some(refusal),
             Received::Noise => None,
@@ -63,6 +69,7 @@ impl Handler {
             kind: request.query.query_type(),
             domain,
             useful: self.style.useful_answers(request),
+            origin: request.origin(),
             extended: request.edns.is_some(),
             leads: MOST_LEADS,
         };

@@ -8,9 +8,10 @@ use hickory_server::proto::op::ResponseCode;
 use hickory_server::proto::rr::{Name, Record, RecordType};
 use lictor_model::check::Status;
 use lictor_model::filter::Filter;
+use lictor_model::prepared::{Executed, Execution};
 use lictor_model::query::{Answer, Consistency, Instance, NodeSelector, Query, ReadOptions, ServiceSelector};
 use lictor_model::seam::Backend;
-use lictor_model::{Code, Datacenter, Error, Result};
+use lictor_model::{Code, Datacenter, Error, Result, duration};
 use lictor_sys::clock::Clock;
 use rand::seq::SliceRandom;
 
@@ -20,7 +21,7 @@ use crate::question::{self, Name as Kind};
 use crate::records::{self, Asked, Found};
 use crate::recursor::Recursors;
 use crate::reply::Response;
-use crate::ttl::Ttl;
+use crate::ttl::{self, Ttl};
 
 /// How many name servers are listed.
 const MAX_NAME_SERVERS: usize = 3;
@@ -66,7 +67,9 @@ impl Lookup {
     pub(crate) async fn resolve(&self, asked: Asked<'_>) -> Result<Response> {
         match self.find(asked).await {
             // A datacenter that nobody knows has no names in it.
-            Err(error) if error.code == Code::NoPath => Ok(self.does_not_exist(asked.domain)),
+            Err(error) if matches!(error.code, Code::NoPath | Code::NotFound) => {
+                Ok(self.does_not_exist(asked.domain))
+            }
             result => result,
         }
     }
@@ -85,6 +88,7 @@ impl Lookup {
                 self.service(asked, &service, tag, datacenter).await
             }
             Kind::Node { node, datacenter } => self.node(asked, &node, datacenter).await,
+            Kind::Query { query, datacenter } => self.prepared(asked, query, datacenter).await,
             Kind::Address(address) => Ok(self.address(asked, address)),
             Kind::Nothing => Ok(self.does_not_exist(asked.domain)),
         }
@@ -125,8 +129,40 @@ impl Lookup {
         }
         // Clients tend to take the first answer: a new order every time spreads the load.
         healthy.shuffle(&mut rand::rng());
-        let ttl = self.ttl.service(service);
-        let instances = healthy.into_iter();
+        Ok(self.instances(asked, healthy.into_iter(), self.ttl.service(service)).await)
+    }
+
+    /// What a prepared query comes to, in its own order.
+    async fn prepared(&self, asked: Asked<'_>, name: String, datacenter: Option<String>) -> Result<Response> {
+        let execution = Execution { name, from: Some(asked.origin), ..Execution::default() };
+        let answer = self.read(Query::ExecutePrepared(Box::new(execution)), datacenter).await;
+        let answer = answer.map_err(|error| match error.code {
+            // What queries there are in a datacenter that cannot be asked, nobody can say.
+            Code::NoPath => Error::failed(error.message),
+            _ => error,
+        })?;
+        let Answer::Executed(executed) = answer.as_ref() else { return Err(mismatch()) };
+        if executed.instances.is_empty() {
+            return Ok(self.does_not_exist(asked.domain));
+        }
+        let instances = executed.instances.iter();
+        let response = self.instances(asked, instances, self.ttl_of_query(executed)).await;
+        Ok(Response { for_subnet: true, ..response })
+    }
+
+    /// How long records of a prepared query may be kept: what it says itself, else its service's.
+    fn ttl_of_query(&self, executed: &Executed) -> u32 {
+        let own = duration::parse(&executed.dns.ttl).ok();
+        own.map_or_else(|| self.ttl.service(&executed.service), ttl::seconds)
+    }
+
+    /// Instances in the order in which they are to be used.
+    async fn instances<'i>(
+        &self,
+        asked: Asked<'_>,
+        instances: impl Iterator<Item = &'i Instance>,
+        ttl: u32,
+    ) -> Response {
         let found = if asked.kind == RecordType::SRV {
             records::of_ports(asked, instances, ttl, self.settings.node_meta_txt)
         } else {
@@ -136,7 +172,7 @@ impl Lookup {
         if response.answers.is_empty() {
             response.authority.push(self.authority(asked.domain));
         }
-        Ok(response)
+        response
     }
 
     async fn node(&self, asked: Asked<'_>, node: &str, datacenter: Option<String>) -> Result<Response> {

@@ -1,6 +1,6 @@
 //! Questions out of packets, and which packets are no questions.
 
-use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4};
 
 use hickory_server::net::xfer::Protocol;
 use hickory_server::proto::op::{Edns, Header, Message, MessageType, Metadata, OpCode, Query, ResponseCode};
@@ -13,7 +13,7 @@ pub(crate) const PLAIN_PAYLOAD: u16 = 512;
 /// The largest payload of a UDP packet that is sent, in bytes.
 const MAX_UDP_PAYLOAD: u16 = u16::MAX - 68;
 
-/// No question is treated differently for who asks it.
+/// Who asks does not matter for reading a question.
 const ANYBODY: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0));
 
 /// How a question came, and its answer goes.
@@ -30,6 +30,8 @@ pub(crate) struct Request {
     pub(crate) query: Query,
     pub(crate) edns: Option<Edns>,
     pub(crate) transport: Transport,
+    /// Who sent it.
+    pub(crate) client: IpAddr,
 }
 
 /// What to do about a packet.
@@ -43,8 +45,8 @@ pub(crate) enum Received {
     Noise,
 }
 
-/// Looks at a packet.
-pub(crate) fn receive(packet: &[u8], transport: Transport) -> Received {
+/// Looks at a packet of a client.
+pub(crate) fn receive(packet: &[u8], transport: Transport, client: IpAddr) -> Received {
     let mut decoder = BinDecoder::new(packet);
     let Ok(header) = Header::read(&mut decoder) else { return Received::Noise };
     if header.message_type == MessageType::Response {
@@ -53,13 +55,13 @@ pub(crate) fn receive(packet: &[u8], transport: Transport) -> Received {
     if header.op_code != OpCode::Query {
         return refuse(&header, ResponseCode::NotImp);
     }
-    match question(packet, &header, transport) {
+    match question(packet, &header, transport, client) {
         Some(request) => Received::Question(request),
         None => refuse(&header, ResponseCode::FormErr),
     }
 }
 
-fn question(packet: &[u8], header: &Header, transport: Transport) -> Option<Request> {
+fn question(packet: &[u8], header: &Header, transport: Transport, client: IpAddr) -> Option<Request> {
     // A zone transfer may carry a record in front; more than these nobody has to send.
     let counts = &header.counts;
     if counts.queries != 1 || counts.answers > 1 || counts.authorities > 1 || counts.additionals > 2 {
@@ -71,7 +73,7 @@ fn question(packet: &[u8], header: &Header, transport: Transport) -> Option<Requ
     };
     let received = server::Request::from_bytes(packet.to_vec(), ANYBODY, protocol).ok()?;
     let query = received.request_info().ok()?.query.original().clone();
-    Some(Request { metadata: header.metadata, query, edns: received.edns.clone(), transport })
+    Some(Request { metadata: header.metadata, query, edns: received.edns.clone(), transport, client })
 }
 
 fn refuse(header: &Header, code: ResponseCode) -> Received {
@@ -96,15 +98,23 @@ impl Request {
         self.payload() == PLAIN_PAYLOAD
     }
 
-    /// The pseudo-record of the response: the client's own payload and subnet. What is answered
-    /// is the same for every subnet.
-    pub(crate) fn edns_of_response(&self) -> Option<Edns> {
+    /// Whence the question came in the first place: resolvers pass on whose it is.
+    pub(crate) fn origin(&self) -> IpAddr {
+        match self.edns.as_ref().and_then(|edns| edns.option(EdnsCode::Subnet)) {
+            Some(EdnsOption::Subnet(subnet)) => subnet.addr(),
+            _ => self.client.to_canonical(),
+        }
+    }
+
+    /// The pseudo-record of the response: the client's own payload and subnet, and whether what is
+    /// answered is for this subnet only.
+    pub(crate) fn edns_of_response(&self, for_subnet: bool) -> Option<Edns> {
         let asked = self.edns.as_ref()?;
         let mut edns = Edns::new();
         edns.set_max_payload(asked.max_payload());
         if let Some(EdnsOption::Subnet(subnet)) = asked.option(EdnsCode::Subnet) {
             let mut subnet = *subnet;
-            subnet.set_scope_prefix(0);
+            subnet.set_scope_prefix(if for_subnet { subnet.source_prefix() } else { 0 });
             edns.options_mut().insert(EdnsOption::Subnet(subnet));
         }
         Some(edns)

@@ -1,8 +1,8 @@
 //! What a name asks for.
 //!
 //! `[tag.]<service>.service[.<dc>].<domain>`, `_<service>._<tag or protocol>.service…` (RFC 2782),
-//! `<node>.node[.<dc>].<domain>`, `<hex>.addr[.<dc>].<domain>`. Everything else in the domain does
-//! not exist, and nothing outside of it is ours.
+//! `<node>.node[.<dc>].<domain>`, `<id or name>.query[.<dc>].<domain>`, `<hex>.addr[.<dc>].<domain>`.
+//! Everything else in the domain does not exist, and nothing outside of it is ours.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -22,6 +22,13 @@ pub enum Name {
     Node {
         /// Its name.
         node: String,
+        /// The datacenter; the agent's own if absent.
+        datacenter: Option<String>,
+    },
+    /// A prepared query.
+    Query {
+        /// Its id, or a name that it answers for.
+        query: String,
         /// The datacenter; the agent's own if absent.
         datacenter: Option<String>,
     },
@@ -54,6 +61,7 @@ pub fn parse(labels: &[String]) -> Name {
     match kind.as_str() {
         "service" => service(before, datacenter),
         "node" => Name::Node { node: before.join("."), datacenter },
+        "query" => query(before, datacenter),
         "addr" => address(before).map_or(Name::Nothing, Name::Address),
         _ => Name::Nothing,
     }
@@ -69,6 +77,20 @@ fn service(before: &[String], datacenter: Option<String>) -> Name {
     let Some((service, tag)) = before.split_last() else { return Name::Nothing };
     let tag = if tag.is_empty() { None } else { Some(tag.join(".")) };
     Name::Service { service: service.clone(), tag, datacenter }
+}
+
+/// Names of queries may have dots. What comes last in a question for a service is its protocol.
+fn query(before: &[String], datacenter: Option<String>) -> Name {
+    let of_service = match before {
+        [first, between @ .., protocol] if protocol.starts_with('_') => {
+            first.strip_prefix('_').map(|first| [&[first.to_owned()], between].concat())
+        }
+        _ => None,
+    };
+    match of_service.as_deref().unwrap_or(before).join(".") {
+        query if query.is_empty() => Name::Nothing,
+        query => Name::Query { query, datacenter },
+    }
 }
 
 fn address(before: &[String]) -> Option<IpAddr> {
@@ -124,9 +146,23 @@ mod tests {
     fn nodes_may_have_dots_and_nothing_is_nothing() {
         let node = Name::Node { node: "a.b".to_owned(), datacenter: None };
         assert_eq!(parsed("a.b.node"), node);
-        for name in ["service", "node.dc1", "web", "web.service.x.y", "q.query", "a.connect", ".service"] {
+        for name in ["service", "node.dc1", "web", "web.service.x.y", "query", "a.connect", ".service"] {
             assert_eq!(parsed(name), Name::Nothing, "{name}");
         }
+    }
+
+    #[test]
+    fn queries_may_have_dots_and_a_protocol() {
+        let query = |name: &str, datacenter: Option<&str>| Name::Query {
+            query: name.to_owned(),
+            datacenter: datacenter.map(str::to_owned),
+        };
+        assert_eq!(parsed("q.query"), query("q", None));
+        assert_eq!(parsed("a.b.query.dc1"), query("a.b", Some("dc1")));
+        assert_eq!(parsed("a.service.query"), query("a.service", None));
+        assert_eq!(parsed("_a.b._tcp.query"), query("a.b", None));
+        assert_eq!(parsed("_a.query"), query("_a", None));
+        assert_eq!(parsed("_._tcp.query"), Name::Nothing);
     }
 
     #[test]

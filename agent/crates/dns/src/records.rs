@@ -25,6 +25,8 @@ pub(crate) struct Asked<'q> {
     pub(crate) domain: &'q Domain,
     /// How many answers can be of use.
     pub(crate) useful: usize,
+    /// Whence the question came.
+    pub(crate) origin: IpAddr,
     /// Whether the client knows EDNS.
     pub(crate) extended: bool,
     /// How often a name may still lead to another.

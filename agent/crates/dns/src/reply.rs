@@ -35,6 +35,8 @@ pub(crate) struct Response {
     pub(crate) answers: Vec<Record>,
     pub(crate) authority: Vec<Record>,
     pub(crate) additional: Vec<Record>,
+    /// Whether others might be answered something else.
+    pub(crate) for_subnet: bool,
 }
 
 impl Response {
@@ -83,7 +85,7 @@ impl Style {
     /// Writes a response within what its client can take. None if not even an empty one can be
     /// written, which no question comes to that could be read.
     pub(crate) fn write(&self, request: &Request, response: &Response) -> Option<Vec<u8>> {
-        let edns = request.edns_of_response();
+        let edns = request.edns_of_response(response.for_subnet);
         let mut draft = Draft {
             request,
             parts: Parts {

@@ -5,7 +5,7 @@
 //! too much has to ask again, but does not keep others from being answered.
 
 use std::future::Future;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;
@@ -54,7 +54,7 @@ pub(crate) async fn packets(socket: UdpSocket, handlers: Handlers, stop: Cancell
             continue;
         };
         let packet = buffer.get(..length).unwrap_or_default().to_vec();
-        let mut answering = answer(newest(&handlers), packet);
+        let mut answering = answer(newest(&handlers), packet, client.ip());
         match poll_once(&mut answering).await {
             Poll::Ready(answer) => send(&socket, answer, client).await,
             Poll::Pending => {
@@ -73,8 +73,8 @@ fn newest(handlers: &Handlers) -> Arc<Handler> {
     Arc::clone(&handlers.borrow())
 }
 
-fn answer(handler: Arc<Handler>, packet: Vec<u8>) -> Answering {
-    Box::pin(async move { handler.handle(&packet, Transport::Udp).await })
+fn answer(handler: Arc<Handler>, packet: Vec<u8>, client: IpAddr) -> Answering {
+    Box::pin(async move { handler.handle(&packet, Transport::Udp, client).await })
 }
 
 async fn poll_once(answering: &mut Answering) -> Poll<Option<Vec<u8>>> {
@@ -104,7 +104,7 @@ pub(crate) async fn connections(listener: TcpListener, handlers: Handlers, stop:
             Ok((stream, client)) => {
                 let handlers = handlers.clone();
                 tasks.spawn(async move {
-                    if let Err(error) = conversation(stream, &handlers).await {
+                    if let Err(error) = conversation(stream, client.ip(), &handlers).await {
                         tracing::debug!(%client, %error, "a dns connection broke");
                     }
                     drop(permit);
@@ -120,10 +120,11 @@ pub(crate) async fn connections(listener: TcpListener, handlers: Handlers, stop:
 
 /// Answers one question of a connection after the other until its client closes it, falls silent,
 /// or sends what is no question.
-async fn conversation(mut stream: TcpStream, handlers: &Handlers) -> std::io::Result<()> {
+async fn conversation(mut stream: TcpStream, client: IpAddr, handlers: &Handlers) -> std::io::Result<()> {
     stream.set_nodelay(true)?;
     while let Some(packet) = in_time(question(&mut stream)).await? {
-        let Some(answer) = newest(handlers).handle(&packet, Transport::Tcp).await else { return Ok(()) };
+        let answer = newest(handlers).handle(&packet, Transport::Tcp, client).await;
+        let Some(answer) = answer else { return Ok(()) };
         let length = u16::try_from(answer.len()).map_err(std::io::Error::other)?;
         in_time(stream.write_all(&[&length.to_be_bytes(), answer.as_slice()].concat())).await?;
     }

@@ -40,7 +40,8 @@ impl Ttl {
     }
 }
 
-fn seconds(time: Duration) -> u32 {
+/// As records write it.
+pub(crate) fn seconds(time: Duration) -> u32 {
     u32::try_from(time.as_secs()).unwrap_or(u32::MAX)
 }
 

@@ -3,6 +3,7 @@
 use axum::body::Body;
 use axum::http::{HeaderValue, Method, Response};
 use lictor_model::command::{Command, Outcome, PreparedChange};
+use lictor_model::node::Node;
 use lictor_model::prepared::{DnsOptions, Execution, PreparedQuery};
 use lictor_model::query::{Answer, Instance, Meta, Query, ReadOptions, Reply};
 use lictor_model::{PreparedQueryId, RaftIndex};
@@ -12,6 +13,7 @@ use serde_json::{Map, Value};
 use crate::call::Call;
 use crate::failure::Failure;
 use crate::params::boolean;
+use crate::respond::Freshness;
 use crate::{decode, respond};
 
 const QUERY_KEYS: [&str; 7] = ["ID", "Name", "Session", "Token", "Template", "Service", "DNS"];
@@ -47,21 +49,19 @@ pub(crate) async fn all(call: Call) -> Result<Response<Body>, Failure> {
 
 /// One query, by its id; or by any name what it comes to.
 pub(crate) async fn one(call: Call) -> Result<Response<Body>, Failure> {
-    let ends_with = |word: &str| call.rest == word || call.rest.ends_with(&format!("/{word}"));
-    let named = |word: &str| call.rest.strip_suffix(&format!("/{word}")).unwrap_or(&call.rest).to_owned();
-    let verb = ["execute", "explain"].into_iter().find(|word| ends_with(word));
-    match verb {
-        Some(_) if call.method != Method::GET => {
-            Err(Failure::method_not_allowed(call.method.as_str(), HeaderValue::from_static("GET")))
+    let (name, verb) = call.rest.rsplit_once('/').unwrap_or((&call.rest, &call.rest));
+    match (verb, call.method.as_str()) {
+        ("execute", "GET") => execute(&call, name).await,
+        ("explain", "GET") => explain(&call, name).await,
+        ("execute" | "explain", method) => {
+            Err(Failure::method_not_allowed(method, HeaderValue::from_static("GET")))
         }
-        Some("execute") => execute(&call, named("execute")).await,
-        Some(_) => explain(&call, named("explain")).await,
-        None if call.method == Method::PUT => update(&call).await,
-        None if call.method == Method::DELETE => {
+        (_, "PUT") => update(&call).await,
+        (_, "DELETE") => {
             change(&call, PreparedChange::Delete(call.rest.as_str().into())).await?;
             Ok(respond::done())
         }
-        None => list(&call, Query::PreparedQuery(call.rest.as_str().into())).await,
+        _ => list(&call, Query::PreparedQuery(call.rest.as_str().into())).await,
     }
 }
 
@@ -102,7 +102,7 @@ async fn list(call: &Call, query: Query) -> Result<Response<Body>, Failure> {
 #[serde(rename_all = "PascalCase")]
 struct Found<'a> {
     service: &'a str,
-    nodes: &'a [Instance],
+    nodes: Vec<Row<'a>>,
     #[serde(rename = "DNS")]
     dns: &'a DnsOptions,
     datacenter: &'a str,
@@ -110,6 +110,26 @@ struct Found<'a> {
     failovers: u32,
     #[serde(flatten)]
     freshness: Freshness,
+}
+
+/// An instance as it is kept: lists without anything in them are `null`.
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Row<'a> {
+    node: &'a Node,
+    service: Value,
+    checks: Option<Vec<Value>>,
+}
+
+impl<'a> From<&'a Instance> for Row<'a> {
+    fn from(instance: &'a Instance) -> Self {
+        let checks = instance.checks.iter().map(|check| respond::without_empty(check, "ServiceTags"));
+        Self {
+            node: &instance.node,
+            service: respond::without_empty(&instance.service, "Tags"),
+            checks: (!instance.checks.is_empty()).then(|| checks.collect()),
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -120,39 +140,10 @@ struct Explanation<'a> {
     freshness: Freshness,
 }
 
-/// What is known of an answer's freshness, as these two endpoints write it into the body too.
-#[derive(Serialize)]
-#[serde(rename_all = "PascalCase")]
-struct Freshness {
-    index: RaftIndex,
-    /// In nanoseconds.
-    last_contact: u64,
-    known_leader: bool,
-    consistency_level: &'static str,
-    not_modified: bool,
-    backend: u8,
-    #[serde(rename = "ResultsFilteredByACLs")]
-    results_filtered_by_acls: bool,
-}
-
-impl From<&Meta> for Freshness {
-    fn from(meta: &Meta) -> Self {
-        Self {
-            index: meta.index,
-            last_contact: u64::try_from(meta.last_contact.as_nanos()).unwrap_or(u64::MAX),
-            known_leader: meta.known_leader,
-            consistency_level: respond::consistency(meta.consistency),
-            not_modified: false,
-            backend: 0,
-            results_filtered_by_acls: false,
-        }
-    }
-}
-
-async fn execute(call: &Call, name: String) -> Result<Response<Body>, Failure> {
+async fn execute(call: &Call, name: &str) -> Result<Response<Body>, Failure> {
     let options = at_once(call.cached_read_options()?);
     let execution = Execution {
-        name,
+        name: name.to_owned(),
         limit: limit(call)?,
         connect: connect(call)?,
         near: call.params.get("near").to_owned(),
@@ -164,7 +155,7 @@ async fn execute(call: &Call, name: String) -> Result<Response<Body>, Failure> {
     let meta = unwaitable(&reply.meta);
     let found = Found {
         service: &executed.service,
-        nodes: &executed.instances,
+        nodes: executed.instances.iter().map(Row::from).collect(),
         dns: &executed.dns,
         datacenter: executed.datacenter.as_str(),
         peer_name: &executed.peer,
@@ -174,10 +165,10 @@ async fn execute(call: &Call, name: String) -> Result<Response<Body>, Failure> {
     respond::json_with_meta(call, &meta, &found)
 }
 
-async fn explain(call: &Call, name: String) -> Result<Response<Body>, Failure> {
+async fn explain(call: &Call, name: &str) -> Result<Response<Body>, Failure> {
     let options = at_once(call.read_options()?);
     limit(call)?;
-    let reply = read(call, Query::ExplainPrepared { name }, options).await?;
+    let reply = read(call, Query::ExplainPrepared { name: name.to_owned() }, options).await?;
     let Answer::PreparedQueries(queries) = reply.answer.as_ref() else { return Err(Failure::mismatch()) };
     let [query] = queries.as_slice() else { return Err(Failure::mismatch()) };
     let meta = unwaitable(&reply.meta);

@@ -2,8 +2,10 @@
 
 use axum::body::Body;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
+use lictor_model::RaftIndex;
 use lictor_model::query::{Cached, Consistency, Meta};
 use serde::Serialize;
+use serde_json::Value;
 
 use crate::call::Call;
 use crate::failure::Failure;
@@ -36,6 +38,52 @@ fn pretty<T: Serialize + ?Sized>(value: &T) -> serde_json::Result<Vec<u8>> {
     value.serialize(&mut serde_json::Serializer::with_formatter(&mut bytes, indent))?;
     bytes.push(b'\n');
     Ok(bytes)
+}
+
+/// What is known of an answer's freshness, where the body says so too.
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct Freshness {
+    index: RaftIndex,
+    /// In nanoseconds.
+    last_contact: u64,
+    known_leader: bool,
+    consistency_level: &'static str,
+    not_modified: bool,
+    backend: u64,
+    #[serde(rename = "ResultsFilteredByACLs")]
+    results_filtered_by_acls: bool,
+}
+
+impl From<&Meta> for Freshness {
+    fn from(meta: &Meta) -> Self {
+        Self {
+            index: meta.index,
+            last_contact: u64::try_from(meta.last_contact.as_nanos()).unwrap_or(u64::MAX),
+            known_leader: meta.known_leader,
+            consistency_level: consistency(meta.consistency),
+            not_modified: false,
+            backend: 0,
+            results_filtered_by_acls: false,
+        }
+    }
+}
+
+impl Freshness {
+    /// The same, without saying under which guarantee.
+    pub(crate) fn without_guarantee(self) -> Self {
+        Self { consistency_level: "", ..self }
+    }
+}
+
+/// A row as it is kept, of which one list is `null` if there is nothing in it. Most endpoints show
+/// such a list as an empty one; those of transactions and prepared queries do not.
+pub(crate) fn without_empty(row: &impl Serialize, list: &str) -> Value {
+    let mut value = serde_json::to_value(row).unwrap_or_default();
+    if let Some(list) = value.get_mut(list).filter(|list| list.as_array().is_some_and(Vec::is_empty)) {
+        *list = Value::Null;
+    }
+    value
 }
 
 /// A JSON answer with what is known of its freshness.

@@ -149,3 +149,73 @@ fn a_wait_of_nothing_or_less_is_left_to_the_agent() {
     assert_eq!((wait("wait=0s"), wait("wait=-1s"), wait("")), (Ok(None), Ok(None), Ok(None)));
     assert_eq!(wait("wait=soon"), Err("Invalid wait time".to_owned()));
 }
+
+#[tokio::test]
+async fn prepared_queries_are_read_without_regard_to_case_and_what_was_left_out_stays_so() {
+    let body = r#"{"name": "q", "Unknown": 1, "token": null, "service": {"SERVICE": "web", "Tags": [],
+        "ignorecheckids": ["c"], "failover": {"targets": [{"peer": "p"}]}}, "dns": {"ttl": "5s"}}"#;
+    let (_, text) = ask("POST", "/v1/query", body).await;
+    for part in [
+        r#"name: "q""#,
+        r#"service: "web""#,
+        "tags: Some([])",
+        "node_meta: None",
+        r#"ignore_check_ids: Some(["c"])"#,
+        r#"targets: Some([FailoverTarget { peer: "p""#,
+        r#"ttl: "5s""#,
+    ] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    for (body, why) in [("", "EOF"), ("[]", "expected an object"), (r#"{"DNS": 1}"#, "expected an object")] {
+        let (response, text) = ask("POST", "/v1/query", body).await;
+        assert_eq!(response.status(), StatusCode::BAD_REQUEST);
+        assert_eq!(text, format!("Request decode failed: {why}"));
+    }
+}
+
+#[tokio::test]
+async fn what_a_prepared_query_is_asked_for_stands_at_the_end_of_its_path() {
+    let (_, text) = ask("GET", "/v1/query/a/b/execute?limit=2&connect=1&near=_ip&index=7", "").await;
+    for part in [r#"name: "a/b""#, "limit: Some(2)", "connect: true", r#"near: "_ip""#, "RaftIndex(0)"] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    assert!(ask("GET", "/v1/query/execute", "").await.1.contains(r#"name: "execute""#));
+    assert!(ask("GET", "/v1/query/q/explain", "").await.1.starts_with(r#"ExplainPrepared { name: "q" }"#));
+    assert!(ask("GET", "/v1/query/q", "").await.1.starts_with(r#"PreparedQuery("q")"#));
+    for (path, why) in [
+        ("execute?limit=x", r#"Bad limit: strconv.Atoi: parsing "x": invalid syntax"#),
+        (
+            "execute?connect=x",
+            r#"Error parsing 'connect' value: strconv.ParseBool: parsing "x": invalid syntax"#,
+        ),
+    ] {
+        let (response, text) = ask("GET", &format!("/v1/query/q/{path}"), "").await;
+        assert_eq!((response.status(), text.as_str()), (StatusCode::INTERNAL_SERVER_ERROR, why));
+    }
+    let (response, text) = ask("DELETE", "/v1/query/q/explain", "").await;
+    assert_eq!(response.status(), StatusCode::METHOD_NOT_ALLOWED);
+    assert_eq!(response.headers()["allow"], "GET");
+    assert_eq!(text, "method DELETE not allowed");
+}
+
+#[tokio::test]
+async fn proxies_say_who_asks() {
+    let request = |forwarded: Option<&str>, peer: &str| {
+        let mut request = Request::get("/v1/query/q/execute").body(Body::empty()).unwrap();
+        request.extensions_mut().insert(server::Peer(Some(peer.parse().unwrap())));
+        if let Some(forwarded) = forwarded {
+            request.headers_mut().insert("x-forwarded-for", forwarded.parse().unwrap());
+        }
+        request
+    };
+    for (forwarded, peer, from) in [
+        (None, "::ffff:10.0.0.1", "Some(10.0.0.1)"),
+        (Some("10.0.0.7, 10.0.0.8"), "10.0.0.1", "Some(10.0.0.7)"),
+        (Some("nobody"), "10.0.0.1", "Some(10.0.0.1)"),
+    ] {
+        let answer = router(Arc::new(Refusing), Settings::default()).oneshot(request(forwarded, peer));
+        let body = axum::body::to_bytes(answer.await.unwrap().into_body(), 1 << 20).await.unwrap();
+        let text = String::from_utf8_lossy(&body).into_owned();
+        assert!(text.contains(&format!("from: {from}")), "{text}");
+    }
+}

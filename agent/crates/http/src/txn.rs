@@ -19,6 +19,7 @@ use serde_json::{Map, Value};
 
 use crate::call::Call;
 use crate::failure::Failure;
+use crate::respond::Freshness;
 use crate::{decode, kv, respond};
 
 /// How many operations a transaction may have.
@@ -151,15 +152,7 @@ fn answer(call: &Call, reply: &TransactionReply, meta: Option<&Meta>) -> Result<
     let body = Reply {
         results: (!has_failed).then(|| reply.rows.iter().map(RowJson::from).collect()),
         errors: has_failed.then_some(&reply.errors),
-        freshness: meta.map(|meta| Freshness {
-            index: meta.index,
-            last_contact: u64::try_from(meta.last_contact.as_nanos()).unwrap_or(u64::MAX),
-            known_leader: meta.known_leader,
-            consistency_level: "",
-            not_modified: false,
-            backend: 0,
-            results_filtered_by_acls: false,
-        }),
+        freshness: meta.map(|meta| Freshness::from(meta).without_guarantee()),
     };
     let mut response = respond::json(call, &body)?;
     if let Some(meta) = meta {
@@ -181,19 +174,6 @@ struct Reply<'a> {
 }
 
 #[derive(Serialize)]
-#[serde(rename_all = "PascalCase")]
-struct Freshness {
-    index: RaftIndex,
-    last_contact: u64,
-    known_leader: bool,
-    consistency_level: &'static str,
-    not_modified: bool,
-    backend: u64,
-    #[serde(rename = "ResultsFilteredByACLs")]
-    results_filtered_by_acls: bool,
-}
-
-#[derive(Serialize)]
 enum RowJson<'a> {
     #[serde(rename = "KV")]
     Kv(kv::Row<'a>),
@@ -208,17 +188,8 @@ impl<'a> From<&'a Row> for RowJson<'a> {
             Row::Entry(entry) => Self::Kv(kv::Row::from(entry.as_ref())),
             Row::EntryWithoutValue(entry) => Self::Kv(kv::Row::from(entry.as_ref()).without_value()),
             Row::Node(node) => Self::Node(node),
-            Row::Service(service) => Self::Service(without_empty(service, "Tags")),
-            Row::Check(check) => Self::Check(without_empty(check, "ServiceTags")),
+            Row::Service(service) => Self::Service(respond::without_empty(service, "Tags")),
+            Row::Check(check) => Self::Check(respond::without_empty(check, "ServiceTags")),
         }
     }
-}
-
-/// Here, and only here, the API shows an empty list of tags as `null`.
-fn without_empty(row: &impl Serialize, list: &str) -> Value {
-    let mut value = serde_json::to_value(row).unwrap_or_default();
-    if let Some(list) = value.get_mut(list).filter(|list| list.as_array().is_some_and(Vec::is_empty)) {
-        *list = Value::Null;
-    }
-    value
 }

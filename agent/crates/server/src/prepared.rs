@@ -4,11 +4,10 @@ use lictor_acl::{Authorizer, Resource};
 use lictor_model::command::PreparedChange;
 use lictor_model::node::{Reserved, meta_problems};
 use lictor_model::prepared::{
-    CompiledTemplate, Execution, Failover, HIDDEN_TOKEN, PreparedQuery, ServiceQuery, parse_id,
+    CompiledTemplate, Executed, Execution, Failover, HIDDEN_TOKEN, PreparedQuery, ServiceQuery, parse_id,
 };
-use lictor_model::query::Answer;
 use lictor_model::{Code, Datacenter, Error, PreparedQueryId, Result, duration};
-use lictor_store::{Snapshot, sort_by_distance};
+use lictor_store::{Snapshot, sort_instances_by_distance};
 use lictor_sys::random;
 
 use crate::prepare::permit;
@@ -99,9 +98,6 @@ fn service_mistake(service: &ServiceQuery) -> Result<(), String> {
     if service.service.is_empty() {
         return Err("Must provide a Service name to query".to_owned());
     }
-    if !service.sameness_group.is_empty() {
-        return Err("sameness-groups are an enterprise-only feature".to_owned());
-    }
     let Failover { nearest_n, datacenters, targets } = &service.failover;
     if *nearest_n < 0 {
         return Err(format!("Bad NearestN '{nearest_n}', must be >= 0"));
@@ -112,7 +108,12 @@ fn service_mistake(service: &ServiceQuery) -> Result<(), String> {
         return Err("Targets cannot be populated with NearestN or Datacenters".to_owned());
     }
     let mut problems = service.node_meta.iter().flat_map(|meta| meta_problems(meta, Reserved::Allowed));
-    problems.next().map_or(Ok(()), Err)
+    problems.next().map_or(Ok(()), Err)?;
+    if service.sameness_group.is_empty() {
+        Ok(())
+    } else {
+        Err("sameness-groups are an enterprise-only feature".to_owned())
+    }
 }
 
 fn ttl_mistake(ttl: &str) -> Result<(), String> {
@@ -137,20 +138,18 @@ fn ttl_mistake(ttl: &str) -> Result<(), String> {
 /// Puts what a query came to into the order in which it is to be used: the nearest first where that
 /// is known, else in a new order every time, which spreads the load. Keeps as many as are of use.
 pub(crate) fn arrange(
-    answer: &mut Answer,
+    executed: &mut Executed,
     execution: &Execution,
     snapshot: &Snapshot,
     datacenter: &Datacenter,
 ) {
-    let Answer::Executed(executed) = answer else { return };
+    let near = executed.near.as_str();
     random::shuffle(&mut executed.instances);
-    let near = executed.near.clone();
-    sort_by_distance(snapshot, near.as_str(), answer);
-    let Answer::Executed(executed) = answer else { return };
+    sort_instances_by_distance(snapshot, near, &mut executed.instances);
     if executed.peer.is_empty() {
         executed.datacenter = datacenter.clone();
         let mut first = executed.instances.iter().take(OWN_PLACE);
-        let is_own = |name: &str| !near.is_empty() && name.eq_ignore_ascii_case(near.as_str());
+        let is_own = |name: &str| !near.is_empty() && name.eq_ignore_ascii_case(near);
         if let Some(own) = first.position(|instance| is_own(instance.node.name.as_str())) {
             executed.instances.swap(0, own);
         }
@@ -162,9 +161,16 @@ pub(crate) fn arrange(
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
+    use lictor_model::RaftIndex;
+    use lictor_model::command::{Command, Registration};
+    use lictor_model::coordinate::{Coordinate, NodeCoordinate};
     use lictor_model::prepared::{DnsOptions, FailoverTarget, TemplateOptions};
-    use lictor_store::Store;
+    use lictor_model::query::{Answer, Query};
+    use lictor_model::service::Service;
+    use lictor_store::{Store, eval};
 
     fn named() -> PreparedQuery {
         let service = ServiceQuery { service: "web".to_owned(), ..ServiceQuery::default() };
@@ -250,6 +256,51 @@ mod tests {
         ] {
             assert_eq!(why(ttl), Some(format!("Invalid prepared query: {text}")));
         }
+    }
+
+    /// A store with the service `web` on these nodes, of which those with a distance have coordinates.
+    fn with_nodes(nodes: &[(&str, Option<f64>)]) -> Store {
+        let store = Store::new();
+        let service = Service { id: "web".into(), name: "web".into(), ..Service::default() };
+        let registered = nodes.iter().map(|(node, _)| {
+            Command::Register(Box::new(Registration {
+                node: (*node).into(),
+                address: "10.0.0.1".to_owned(),
+                service: Some(service.clone().into()),
+                ..Registration::default()
+            }))
+        });
+        let placed = nodes.iter().filter_map(|(node, distance)| {
+            let coord = Coordinate { vec: vec![(*distance)?; 8], ..Coordinate::default() };
+            Some(NodeCoordinate { node: (*node).into(), segment: String::new(), coord })
+        });
+        let commands = registered.chain([Command::UpdateCoordinates(placed.collect())]);
+        store.apply(commands.zip(2..).map(|(command, index)| (RaftIndex(index), command)));
+        store.apply([(RaftIndex(90), Command::Prepared(PreparedChange::Create(Box::new(named()))))]);
+        store
+    }
+
+    fn arranged(store: &Store, near: &str, limit: Option<usize>) -> Vec<String> {
+        let (snapshot, near) = (store.snapshot(), near.to_owned());
+        let execution = Execution { name: "q".to_owned(), near, limit, ..Execution::default() };
+        let query = Query::ExecutePrepared(Box::new(execution.clone()));
+        let answer = eval(&snapshot, &query, &Authorizer::agent()).unwrap().answer;
+        let Answer::Executed(mut executed) = answer else { panic!("{answer:?}") };
+        arrange(&mut executed, &execution, &snapshot, &"dc1".into());
+        assert_eq!(executed.datacenter.as_str(), "dc1");
+        executed.instances.iter().map(|instance| instance.node.name.to_string()).collect()
+    }
+
+    #[test]
+    fn the_nearest_come_first_and_else_every_order_comes() {
+        let store =
+            with_nodes(&[("nowhere", None), ("far", Some(0.5)), ("near", Some(0.1)), ("mid", Some(0.2))]);
+        assert_eq!(arranged(&store, "near", None), ["near", "mid", "far", "nowhere"]);
+        assert_eq!(arranged(&store, "FAR", Some(2)), ["far", "mid"]);
+        let first = (0..1000).map(|_| arranged(&store, "", Some(1)).concat());
+        assert_eq!(first.collect::<BTreeSet<_>>().len(), 4);
+        // A node comes first where it is near itself, whatever is known of distances.
+        assert_eq!(arranged(&store, "nowhere", None).first().map(String::as_str), Some("nowhere"));
     }
 
     #[test]

@@ -114,8 +114,8 @@ impl Server {
         options: &ReadOptions,
     ) -> Reply {
         match (query, &mut evaluation.answer) {
-            (Query::ExecutePrepared(execution), Answer::Executed(_)) => {
-                prepared::arrange(&mut evaluation.answer, execution, snapshot, &self.settings.datacenter);
+            (Query::ExecutePrepared(execution), Answer::Executed(executed)) => {
+                prepared::arrange(executed, execution, snapshot, &self.settings.datacenter);
             }
             (_, answer) => sort_by_distance(snapshot, &options.near, answer),
         }

@@ -62,7 +62,7 @@ struct Tables {
     lock_delays: Vec<(Key, PendingDelay)>,
     autopilot: Option<Arc<AutopilotConfig>>,
     coordinates: Vec<Arc<NodeCoordinate>>,
-    prepared: Vec<Arc<PreparedQuery>>,
+    prepared_queries: Vec<Arc<PreparedQuery>>,
     indexes: Indexes,
 }
 
@@ -98,7 +98,7 @@ impl Snapshot {
             lock_delays: self.lock_delays.iter().map(|(key, delay)| (key.clone(), *delay)).collect(),
             autopilot: self.autopilot.clone(),
             coordinates: self.coordinates.values().cloned().collect(),
-            prepared: self.prepared.values().map(|prepared| Arc::clone(&prepared.query)).collect(),
+            prepared_queries: self.prepared.values().map(|prepared| Arc::clone(&prepared.query)).collect(),
             indexes: self.indexes.clone(),
         };
         to.write_all(&[VERSION])?;
@@ -162,7 +162,7 @@ impl From<Tables> for Snapshot {
         for session in tables.sessions {
             snapshot.put_session(session);
         }
-        for query in tables.prepared {
+        for query in tables.prepared_queries {
             snapshot.put_prepared(Prepared::new(query));
         }
         snapshot.autopilot = tables.autopilot;

@@ -2,26 +2,34 @@
 
 use lictor_model::coordinate::Coordinate;
 use lictor_model::ids::fold;
-use lictor_model::query::Answer;
+use lictor_model::query::{Answer, Instance};
 
 use crate::snapshot::Snapshot;
 
 /// Puts what is nearest to a node first. What is as far stays in its order, and what has no
 /// coordinate comes last. Nothing changes if the node has none itself.
 pub fn sort_by_distance(snapshot: &Snapshot, from: &str, answer: &mut Answer) {
-    if from.is_empty() {
-        return;
-    }
-    let point = |node: &str| snapshot.coordinates.get(&fold(node)).map(|found| &found.coord);
-    let Some(here) = point(from) else { return };
-    let far = |node: &str| point(node).map_or(f64::INFINITY, |there: &Coordinate| here.distance(there));
+    let Some(far) = distances(snapshot, from) else { return };
     match answer {
         Answer::Nodes(nodes) => sort(nodes, |node| far(node.name.as_str())),
         Answer::Instances(instances) => sort(instances, |instance| far(instance.node.name.as_str())),
-        Answer::Executed(found) => sort(&mut found.instances, |instance| far(instance.node.name.as_str())),
         Answer::Checks(checks) => sort(checks, |check| far(check.node.as_str())),
         _ => {}
     }
+}
+
+/// The same for the instances that a prepared query comes to.
+pub fn sort_instances_by_distance(snapshot: &Snapshot, from: &str, instances: &mut [Instance]) {
+    if let Some(far) = distances(snapshot, from) {
+        sort(instances, |instance| far(instance.node.name.as_str()));
+    }
+}
+
+/// How far nodes are from one; absent if that cannot be said.
+fn distances<'s>(snapshot: &'s Snapshot, from: &str) -> Option<impl Fn(&str) -> f64 + 's> {
+    let point = |node: &str| snapshot.coordinates.get(&fold(node)).map(|found| &found.coord);
+    let here = point(from).filter(|_| !from.is_empty())?;
+    Some(move |node: &str| point(node).map_or(f64::INFINITY, |there: &Coordinate| here.distance(there)))
 }
 
 fn sort<T>(rows: &mut [T], far: impl Fn(&T) -> f64) {

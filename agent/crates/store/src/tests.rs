@@ -15,6 +15,7 @@ use proptest::prelude::*;
 use crate::{Evaluation, Snapshot, Store, eval};
 
 mod locks;
+mod prepared;
 mod restore;
 
 fn ask(snapshot: &Snapshot, query: &Query) -> Evaluation {
@@ -93,6 +94,7 @@ fn command() -> impl Strategy<Value = Command> {
         3 => kv_change().prop_map(Command::Kv),
         2 => locks::lock_change().prop_map(Command::Kv),
         2 => locks::session_command(),
+        2 => prepared::prepared_command(),
         3 => registration(),
         1 => deregistration(),
     ]
@@ -123,6 +125,7 @@ fn queries() -> Vec<Query> {
         queries.push(Query::NodeChecks { node: node.into(), filter: Default::default() });
     }
     queries.extend([Query::Sessions, Query::Session("p".into()), Query::NodeSessions("n".into())]);
+    queries.push(Query::PreparedQueries);
     queries.push(Query::ChecksInState { state: CheckState::Any, selector: NodeSelector::default() });
     for address in [[10, 0, 0, 1], [10, 0, 0, 2]] {
         queries.push(Query::NodesAt { address: address.into() });

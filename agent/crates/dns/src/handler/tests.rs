@@ -11,6 +11,8 @@ use proptest::prelude::*;
 use super::*;
 use crate::fixture::{OneNode, question};
 
+const CLIENT: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(10, 0, 0, 9));
+
 fn handler(settings: Settings) -> Handler {
     let backend = Arc::new(OneNode { last_contact: Duration::from_secs(5) });
     Handler::new(backend, settings, Arc::new(SystemClock::default()))
@@ -22,7 +24,7 @@ fn run<T>(future: impl Future<Output = T>) -> T {
 
 fn answer_to(settings: Settings, message: &Message) -> Message {
     let packet = message.to_vec().unwrap();
-    let answer = run(handler(settings).handle(&packet, Transport::Udp)).unwrap();
+    let answer = run(handler(settings).handle(&packet, Transport::Udp, CLIENT)).unwrap();
     Message::from_vec(&answer).unwrap()
 }
 
@@ -101,9 +103,35 @@ fn the_clients_payload_and_subnet_come_back() {
 }
 
 #[test]
+fn a_prepared_query_is_answered_in_its_order_for_who_asks() {
+    let service_ttl = BTreeMap::from([("web".to_owned(), Duration::from_secs(7))]);
+    let settings = Settings { service_ttl, ..Settings::default() };
+    assert_eq!(asked(&settings, "slow.query.consul.", RecordType::A).0, ["5 10.0.0.1"]);
+    assert_eq!(asked(&settings, "_q._tcp.query.dc1.consul.", RecordType::A).0, ["7 10.0.0.1"]);
+    assert_eq!(asked(&settings, "q.query.consul.", RecordType::SRV).0, ["7 1 1 80 n1.node.dc1.consul."]);
+    // The one for this client.
+    assert_eq!(asked(&settings, "10.0.0.9.query.consul.", RecordType::A).0, ["7 10.0.0.1"]);
+    assert_eq!(asked(&settings, "nosuch.query.consul.", RecordType::A).1, ResponseCode::NXDomain);
+    for name in ["broken.query.consul.", "q.query.dc9.consul."] {
+        assert_eq!(asked(&settings, name, RecordType::A).1, ResponseCode::ServFail);
+    }
+    assert_eq!(asked(&settings, "web.service.dc9.consul.", RecordType::A).1, ResponseCode::NXDomain);
+
+    let mut message = question("192.0.2.0.query.consul.", RecordType::A);
+    let mut edns = Edns::new();
+    edns.options_mut().insert(EdnsOption::Subnet(ClientSubnet::new([192, 0, 2, 0].into(), 24, 0)));
+    message.set_edns(edns);
+    let answer = answer_to(settings, &message);
+    assert_eq!(answer.answers.len(), 1);
+    let edns = answer.edns.unwrap();
+    let Some(EdnsOption::Subnet(subnet)) = edns.option(EdnsCode::Subnet) else { panic!("{edns:?}") };
+    assert_eq!(subnet.scope_prefix(), 24);
+}
+
+#[test]
 fn what_is_no_question_is_refused_or_not_answered() {
     let handler = handler(Settings::default());
-    let handle = |packet: &[u8]| run(handler.handle(packet, Transport::Udp));
+    let handle = |packet: &[u8]| run(handler.handle(packet, Transport::Udp, CLIENT));
     let valid = question("web.service.consul.", RecordType::A).to_vec().unwrap();
     let code = |packet: &[u8]| {
         handle(packet).map(|answer| Message::from_vec(&answer).unwrap().metadata.response_code)
@@ -148,7 +176,7 @@ fn names() -> impl Strategy<Value = String> {
 fn checked(packet: &[u8]) {
     let handler = handler(Settings::default());
     for transport in [Transport::Udp, Transport::Tcp] {
-        if let Some(answer) = run(handler.handle(packet, transport)) {
+        if let Some(answer) = run(handler.handle(packet, transport, CLIENT)) {
             let answer = Message::from_vec(&answer).expect("a reply can be read");
             assert_eq!(answer.metadata.id.to_be_bytes(), packet[..2]);
         }

@@ -20,7 +20,7 @@ fn ask(kind: RecordType, payload: Option<u16>, transport: Transport) -> Request 
         edns.set_max_payload(payload);
         message.set_edns(edns);
     }
-    match receive(&message.to_vec().unwrap(), transport) {
+    match receive(&message.to_vec().unwrap(), transport, [127, 0, 0, 1].into()) {
         Received::Question(request) => request,
         other => panic!("{other:?}"),
     }

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use regex::{Captures, Regex, RegexBuilder};
+use regex_syntax::ast;
 
 use super::interpolation::{Scope, Text};
 use super::{PreparedQuery, ServiceQuery};
@@ -110,13 +111,46 @@ impl Scope for Asked<'_> {
 }
 
 fn expression(source: &str) -> Result<Regex, String> {
-    RegexBuilder::new(source).size_limit(MAX_REGEX).dfa_size_limit(MAX_REGEX).build().map_err(|error| {
-        // The last line says what is wrong, those before point to the place.
-        let text = error.to_string();
-        let last = text.lines().last().unwrap_or_default();
-        let why = last.strip_prefix("error: ").unwrap_or(last);
-        format!("error parsing regexp: {why}: `{source}`")
-    })
+    let parsed = ast::parse::Parser::new().parse(source);
+    parsed.map_err(|error| format!("error parsing regexp: {}", mistake(source, &error)))?;
+    RegexBuilder::new(source)
+        .size_limit(MAX_REGEX)
+        .dfa_size_limit(MAX_REGEX)
+        .build()
+        .map_err(|error| format!("error parsing regexp: {}: `{source}`", last_line(&error.to_string())))
+}
+
+/// What is wrong with an expression, in the words of the reference's library.
+fn mistake(source: &str, error: &ast::Error) -> String {
+    use ast::ErrorKind as Kind;
+    let span = error.span();
+    let from = |start: usize| source.get(start..).unwrap_or(source);
+    let part = source.get(span.start.offset..span.end.offset).unwrap_or(source);
+    let (why, place) = match error.kind() {
+        Kind::GroupUnclosed => ("missing closing )", source),
+        Kind::GroupUnopened => ("unexpected )", source),
+        Kind::ClassUnclosed => ("missing closing ]", from(span.start.offset)),
+        Kind::ClassRangeInvalid => ("invalid character class range", part),
+        Kind::RepetitionMissing => {
+            let operator = from(span.start.offset);
+            let end = operator.chars().next().map_or(0, char::len_utf8);
+            ("missing argument to repetition operator", operator.get(..end).unwrap_or(operator))
+        }
+        Kind::RepetitionCountInvalid => ("invalid repeat count", part),
+        Kind::EscapeUnexpectedEof => ("trailing backslash at end of expression", ""),
+        Kind::EscapeUnrecognized | Kind::UnsupportedBackreference => ("invalid escape sequence", part),
+        Kind::UnsupportedLookAround | Kind::FlagUnrecognized => ("invalid or unsupported Perl syntax", part),
+        Kind::GroupNameEmpty | Kind::GroupNameInvalid | Kind::GroupNameUnexpectedEof => {
+            ("invalid named capture", source)
+        }
+        other => return format!("{other}: `{source}`"),
+    };
+    format!("{why}: `{place}`")
+}
+
+/// Where it says what is wrong; what stands before points to the place.
+fn last_line(error: &str) -> &str {
+    error.lines().last().map_or(error, |line| line.strip_prefix("error: ").unwrap_or(line))
 }
 
 type Visitor<'v> = dyn FnMut(fmt::Arguments<'_>, &mut String) -> Result<(), String> + 'v;
@@ -218,10 +252,20 @@ mod tests {
             error(template("", named("${nope}"))),
             "Bad evaluation for '${nope}' in Service.Service: 1:3: unknown variable accessed: nope"
         );
-        let mut query = template("", named("web"));
-        query.template.regexp = "(abc".to_owned();
-        let error = error(query);
-        assert!(error.starts_with("Bad Regexp: error parsing regexp: "), "{error}");
+        for (regexp, why) in [
+            ("a(bc", "missing closing ): `a(bc`"),
+            ("a)", "unexpected ): `a)`"),
+            ("a[bc", "missing closing ]: `[bc`"),
+            ("[b-a]", "invalid character class range: `b-a`"),
+            ("*a", "missing argument to repetition operator: `*`"),
+            ("a\\", "trailing backslash at end of expression: ``"),
+            ("\\1", "invalid escape sequence: `\\1`"),
+            ("a(?=b)", "invalid or unsupported Perl syntax: `(?=`"),
+        ] {
+            let mut query = template("", named("web"));
+            query.template.regexp = regexp.to_owned();
+            assert_eq!(error(query), format!("Bad Regexp: error parsing regexp: {why}"));
+        }
     }
 
     #[test]

@@ -65,7 +65,7 @@ fn kind(table: &str) -> String {
         "autopilot" => "Autopilot",
         "indexes" => "Index",
         "lock_delays" => "LockDelay",
-        "prepared" => "PreparedQuery",
+        "prepared_queries" => "PreparedQuery",
         other => {
             let mut letters = other.chars();
             let first = letters.next().map(|first| first.to_ascii_uppercase());
