@@ -1,5 +1,7 @@
 //! `/v1/query`: prepared queries, which the servers keep and answer by name.
 
+use std::num::{IntErrorKind, ParseIntError};
+
 use axum::body::Body;
 use axum::http::{HeaderValue, Method, Response};
 use lictor_model::command::{Command, Outcome, PreparedChange};
@@ -196,8 +198,10 @@ fn limit(call: &Call) -> Result<Option<usize>, Failure> {
     if text.is_empty() {
         return Ok(None);
     }
-    let limit: i64 = text.parse().map_err(|_| {
-        Failure::internal(format!("Bad limit: strconv.Atoi: parsing {text:?}: invalid syntax"))
+    let limit: i64 = text.parse().map_err(|error: ParseIntError| {
+        let is_too_large = matches!(error.kind(), IntErrorKind::PosOverflow | IntErrorKind::NegOverflow);
+        let why = if is_too_large { "value out of range" } else { "invalid syntax" };
+        Failure::internal(format!("Bad limit: strconv.Atoi: parsing {text:?}: {why}"))
     })?;
     Ok(usize::try_from(limit).ok().filter(|limit| *limit > 0))
 }

@@ -185,6 +185,10 @@ async fn what_a_prepared_query_is_asked_for_stands_at_the_end_of_its_path() {
     for (path, why) in [
         ("execute?limit=x", r#"Bad limit: strconv.Atoi: parsing "x": invalid syntax"#),
         (
+            "explain?limit=9223372036854775808",
+            r#"Bad limit: strconv.Atoi: parsing "9223372036854775808": value out of range"#,
+        ),
+        (
             "execute?connect=x",
             r#"Error parsing 'connect' value: strconv.ParseBool: parsing "x": invalid syntax"#,
         ),

@@ -190,6 +190,9 @@ pub struct Executed {
     pub failovers: u32,
 }
 
+/// The longest name that a query can be asked by, in bytes: what templates make of it takes time.
+pub const MAX_NAME: usize = 1024;
+
 /// What stands in the place of a token that the caller may not see.
 pub const HIDDEN_TOKEN: &str = "<hidden>";
 

@@ -20,6 +20,9 @@ const LAST_WORK: Duration = Duration::from_millis(100);
 
 /// How many runs may wait for a thread to take them up.
 const QUEUE: usize = 4096;
+/// How many go to one thread before the next one has its turn. Checks come in groups: one thread
+/// that takes a whole group is woken once.
+const IN_A_ROW: usize = 32;
 /// How many it takes up at once.
 const AT_ONCE: usize = 64;
 
@@ -71,7 +74,7 @@ impl Threads {
 
     /// The thread whose turn it is.
     fn next(&self) -> Result<&Thread> {
-        let turn = self.next.fetch_add(1, Ordering::Relaxed) % self.threads.len().max(1);
+        let turn = self.next.fetch_add(1, Ordering::Relaxed) / IN_A_ROW % self.threads.len().max(1);
         self.threads.get(turn).ok_or_else(Error::stopping)
     }
 

@@ -4,7 +4,6 @@
 //! connection is made only to an address that was resolved and checked just before, so that a name
 //! that changes its mind in between leads nowhere.
 
-mod answer;
 pub(crate) mod deadline;
 pub(crate) mod exec;
 pub(crate) mod fault;

@@ -4,8 +4,8 @@ use std::ops::Bound;
 use std::sync::Arc;
 
 use lictor_model::ids::fold;
-use lictor_model::prepared::{CompiledTemplate, PreparedQuery, looks_like_id};
-use lictor_model::{Error, PreparedQueryId, Result, SessionId, Token};
+use lictor_model::prepared::{CompiledTemplate, MAX_NAME, PreparedQuery, looks_like_id};
+use lictor_model::{Code, Error, PreparedQueryId, Result, SessionId, Token};
 
 use crate::snapshot::Snapshot;
 
@@ -58,6 +58,11 @@ impl Snapshot {
     pub(crate) fn resolve_prepared(&self, name: &str) -> Result<Option<Arc<PreparedQuery>>> {
         if name.is_empty() {
             return Err(Error::failed("Missing Query ID"));
+        }
+        if name.len() > MAX_NAME {
+            let why =
+                format!("the name of the query has {} bytes; at most {MAX_NAME} are accepted", name.len());
+            return Err(Error::new(Code::TooLarge, why));
         }
         let Some(found) = self.find_prepared(name) else { return Ok(None) };
         if found.query.is_template() && *found.query.id.as_str() == *fold(name) {
@@ -186,5 +191,7 @@ mod tests {
         assert_eq!(service(&snapshot, "geo-x"), None);
         assert!(snapshot.prepared_by_name.is_empty() && snapshot.prepared_templates.is_empty());
         assert_eq!(snapshot.resolve_prepared("").unwrap_err().message, "Missing Query ID");
+        let too_long = "a".repeat(MAX_NAME + 1);
+        assert_eq!(snapshot.resolve_prepared(&too_long).unwrap_err().code, Code::TooLarge);
     }
 }

@@ -6,6 +6,7 @@
 
 mod parse;
 
+use std::borrow::Cow;
 use std::fmt;
 
 /// A text that was read.
@@ -93,7 +94,7 @@ impl Text {
         for part in &self.0 {
             let value = match part {
                 Part::Literal(literal) => literal.clone(),
-                Part::Expression(expression) => expression.value(scope, room)?.into_text(),
+                Part::Expression(expression) => expression.value(scope, room)?.text().into_owned(),
             };
             *room = room.checked_sub(value.len()).ok_or("it becomes too long")?;
             rendered.push_str(&value);
@@ -166,11 +167,11 @@ impl Operator {
 }
 
 impl Value {
-    fn into_text(self) -> String {
+    fn text(&self) -> Cow<'_, str> {
         match self {
-            Self::Number(number) => number.to_string(),
-            Self::Truth(truth) => truth.to_string(),
-            Self::Text(text) => text,
+            Self::Number(number) => Cow::Owned(number.to_string()),
+            Self::Truth(truth) => Cow::Borrowed(if *truth { "true" } else { "false" }),
+            Self::Text(text) => Cow::Borrowed(text),
         }
     }
 
@@ -188,13 +189,13 @@ impl Value {
         match self {
             Self::Truth(truth) => Ok(truth),
             Self::Text(text) if text == "true" || text == "false" => Ok(text == "true"),
-            other => Err(format!("expected true or false, found {:?}", other.into_text())),
+            other => Err(format!("expected true or false, found {:?}", other.text())),
         }
     }
 
     /// Whether both are the same, whatever kind they are written as.
     fn is(&self, other: &Self) -> bool {
-        self == other || self.clone().into_text() == other.clone().into_text()
+        self.text() == other.text()
     }
 }
 

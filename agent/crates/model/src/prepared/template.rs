@@ -13,7 +13,7 @@ use crate::ids::CheckId;
 /// The one type of templates there is: for names that begin with the query's.
 const NAME_PREFIX_MATCH: &str = "name_prefix_match";
 /// How much memory a compiled expression may take, in bytes.
-const MAX_REGEX: usize = 1 << 20;
+const MAX_REGEX: usize = 256 * 1024;
 /// How long the texts of a query that a template makes may be together, in bytes.
 pub const MAX_RENDERED: usize = 64 * 1024;
 
@@ -273,6 +273,8 @@ mod tests {
         let mut query = template("", named(&"${name.full}".repeat(100)));
         query.template.regexp = "(a{1000}){1000}".to_owned();
         assert!(compiled(query.clone()).unwrap_err().starts_with("Bad Regexp: "));
+        query.template.regexp = r"^(\w+)-(\w+)-([^-]+)-(?i:[a-zé]{1,20})-(.*?)$".to_owned();
+        assert!(compiled(query.clone()).is_ok());
         query.template.regexp.clear();
         let template = compiled(query).unwrap();
         assert_eq!(template.render(&"a".repeat(600), "").unwrap().service.service.len(), 60_000);

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONNECTION, COOKIE, HOST, HeaderName, HeaderValue};
 use http::{HeaderMap, Method, StatusCode};
 use http_body_util::{BodyExt, Full};
-use hyper::body::Body;
+use hyper::body::{Body, Incoming};
 use hyper::client::conn::http1;
 use hyper::ext::ReasonPhrase;
 use hyper_util::rt::TokioIo;
@@ -17,7 +17,6 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::Instant;
 use url::{Position, Url};
 
-use super::answer::{Answer, Connection};
 use super::fault::{self, http_fault};
 use super::{Leash, http2, micros, no_timings, tls};
 use crate::bindings::http::{End, Request, Response, Version};
@@ -141,7 +140,7 @@ async fn exchange(
     hop: &Hop,
     tls: &TlsOptions,
     timings: &mut Timings,
-) -> Result<(http::Response<Answer>, String), ProbeError> {
+) -> Result<(http::Response<Incoming>, String), ProbeError> {
     let mut request = http::Request::new(Full::new(hop.body.clone().unwrap_or_default()));
     *request.method_mut() = hop.method.clone();
     *request.headers_mut() = hop.headers.clone();
@@ -208,23 +207,27 @@ pub(crate) async fn open(
     Ok((Box::new(stream), peer))
 }
 
-/// Speaks HTTP/1.1 over a stream.
+/// Speaks HTTP/1.1 over a stream. The connection lives in a task of its own until the body of the
+/// answer is read or dropped.
 pub(crate) async fn converse<B>(
     stream: Box<dyn Stream>,
     request: http::Request<B>,
-) -> Result<http::Response<Answer>, ProbeError>
+) -> Result<http::Response<Incoming>, ProbeError>
 where
     B: Body<Data: Send, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Send + 'static,
 {
     let handshake =
         http1::Builder::new().max_buf_size(64 << 10).max_headers(200).handshake(TokioIo::new(stream)).await;
     let (mut sender, connection) = handshake.map_err(|error| http_fault(&error))?;
-    let answer = Connection::new(connection).answer(sender.send_request(request));
-    answer.await.map_err(|error| http_fault(&error))
+    tokio::spawn(async move {
+        // What goes wrong here shows on the request or on its body as well.
+        let _ = connection.await;
+    });
+    sender.send_request(request).await.map_err(|error| http_fault(&error))
 }
 
 /// The request that a redirect asks for, if the answer is one.
-fn next_hop(hop: &Hop, response: &http::Response<Answer>) -> Result<Option<Hop>, ProbeError> {
+fn next_hop(hop: &Hop, response: &http::Response<Incoming>) -> Result<Option<Hop>, ProbeError> {
     let keep = match response.status().as_u16() {
         301..=303 => false,
         307 | 308 => true,
@@ -268,7 +271,7 @@ struct Read {
 
 /// Reads a body as far as it is wanted, granted and there. What is there counts even if the rest
 /// does not come: the status was already sent.
-async fn read_body(leash: &Leash, mut body: Answer, limit: usize, end: End) -> Read {
+async fn read_body(leash: &Leash, mut body: Incoming, limit: usize, end: End) -> Read {
     let limit = limit.min(leash.inbound_left());
     let mut read = Read::default();
     let until = leash.deadline.instant().checked_sub(RESERVE).unwrap_or_else(|| leash.deadline.instant());

@@ -2,12 +2,11 @@
 
 use h2::{Ping, client};
 use http_body_util::Full;
-use hyper::body::Bytes;
+use hyper::body::{Bytes, Incoming};
 use hyper::client::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::time::Instant;
 
-use super::answer::{Answer, Connection};
 use super::fault::{self, http_fault, http2_fault};
 use super::http::{Stream, open, parse_url};
 use super::{Leash, micros, no_timings};
@@ -25,7 +24,7 @@ const MAX_HEADERS: u32 = 64 << 10;
 pub(super) async fn converse(
     stream: Box<dyn Stream>,
     request: http::Request<Full<Bytes>>,
-) -> Result<http::Response<Answer>, ProbeError> {
+) -> Result<http::Response<Incoming>, ProbeError> {
     let handshake = http2::Builder::new(TokioExecutor::new())
         .initial_stream_window_size(WINDOW)
         .initial_connection_window_size(WINDOW)
@@ -37,8 +36,7 @@ pub(super) async fn converse(
         // What goes wrong here shows on the request or on its body as well.
         let _ = connection.await;
     });
-    let answer = Connection::elsewhere().answer(sender.send_request(request));
-    answer.await.map_err(|error| http_fault(&error))
+    sender.send_request(request).await.map_err(|error| http_fault(&error))
 }
 
 /// Connects, pings once and closes.
