@@ -3,7 +3,7 @@
 //! The file is a tar archive in gzip, with the names that the reference uses, so that `tar tzf`
 //! shows what one expects: `meta.json` says where the state was taken, `state.bin` is the state in
 //! the store's own encoding, `SHA256SUMS` are the sums of both. [`write()`] makes one from a state
-//! that can be written twice, without ever having it in memory as a whole; [`read`] takes one
+//! that can be written twice, without ever having it in memory as a whole; [`read()`] takes one
 //! apart as it comes, and believes nothing in it before the last sum has been compared.
 //!
 //! What this room must never do: take more memory than its reader gives it, whatever a file says of

@@ -19,7 +19,7 @@ use lictor_model::seam::{Content, Saved};
 use lictor_model::{Code, Error, Result};
 use lictor_rpc::message::{Answer, Request};
 use lictor_rpc::transfer::{self, Elsewhere, MAX_PIECE, Opened, Place as Steps};
-use lictor_store::{Snapshot, check_saved};
+use lictor_store::{Snapshot, Store, check_saved};
 use lictor_sys::clock::Clock;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
@@ -34,6 +34,8 @@ use crate::transfers::{Inlet, Outlet, Restoring, WAITING, WRITTEN};
 
 /// The largest state that is restored, in bytes.
 const MAX_STATE: u64 = 4 * 1024 * 1024 * 1024;
+/// How long putting a state in place may take, beyond what any command may.
+const COMMIT_LIMIT: Duration = Duration::from_secs(600);
 /// How often it is looked what transfers nobody goes on with, and whether a restoration was left
 /// unfinished.
 const LOOK_AFTER: Duration = Duration::from_secs(10);
@@ -103,12 +105,12 @@ impl Server {
             Error::new(Code::Overloaded, "another snapshot is being restored, try again later")
         })?;
         let (pieces, incoming) = mpsc::channel(WAITING);
-        let consensus = Arc::clone(&self.consensus);
+        let (consensus, store) = (Arc::clone(&self.consensus), Arc::clone(&self.store));
         let outcome = tokio::spawn(async move {
             let _turn = turn;
             let reading = tokio::task::spawn_blocking(move || read(Inlet::new(incoming)));
             let state = reading.await.map_err(|_| Error::stopping())??;
-            replace(&consensus, state).await
+            replace(&consensus, &store, state).await
         });
         let restoring = Restoring { pieces, outcome: AbortOnDropHandle::new(outcome) };
         let id = self.transfers.add_restoring(restoring)?;
@@ -128,7 +130,7 @@ impl Server {
 }
 
 /// Proposes a state that was read and checked.
-async fn replace(consensus: &Consensus, state: Vec<Bytes>) -> Result<()> {
+async fn replace(consensus: &Consensus, store: &Store, state: Vec<Bytes>) -> Result<()> {
     let id = Uuid::new_v4();
     let mut size = 0;
     propose(consensus, Restore::Begin { id }).await?;
@@ -137,9 +139,23 @@ async fn replace(consensus: &Consensus, state: Vec<Bytes>) -> Result<()> {
         size += data.len() as u64;
         propose(consensus, Restore::Piece { id, offset, data }).await?;
     }
-    propose(consensus, Restore::Commit { id, size }).await?;
+    commit(consensus, store, Restore::Commit { id, size }).await?;
     tracing::info!(bytes = size, "restored a snapshot");
     Ok(())
+}
+
+/// Puts a state in place. A large one takes longer than other commands may.
+async fn commit(consensus: &Consensus, store: &Store, step: Restore) -> Result<()> {
+    let term = consensus.status().term;
+    let mut restores = store.watch_restores();
+    let Err(error) = propose(consensus, step).await else { return Ok(()) };
+    if error.code != Code::Timeout {
+        return Err(error);
+    }
+    let replaced = tokio::time::timeout(COMMIT_LIMIT, restores.changed()).await;
+    // Only somebody else's state could have come in another way, and only to who leads no more.
+    let still_leads = consensus.is_leader() && consensus.status().term == term;
+    if matches!(replaced, Ok(Ok(()))) && still_leads { Ok(()) } else { Err(error) }
 }
 
 async fn propose(consensus: &Consensus, step: Restore) -> Result<()> {
