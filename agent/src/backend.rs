@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use futures::StreamExt;
+use lictor_acl::{Access, Resolver, Resource};
 use lictor_checks::Scheduler;
 use lictor_gossip::Gossip;
 use lictor_local::{Local, content_hash};
@@ -56,6 +57,8 @@ pub(crate) struct AgentBackend {
     /// The pool between datacenters, which only servers are in.
     pub(crate) wan: Option<Arc<Gossip>>,
     pub(crate) clock: Arc<dyn Clock>,
+    /// What tokens permit.
+    pub(crate) resolver: Resolver,
     /// The events that have come for this node.
     pub(crate) heard: Arc<Heard>,
     /// What is measured.
@@ -192,7 +195,7 @@ impl Backend for AgentBackend {
         self.figures.measures.write(command, |command| self.upstream.write(command, options)).await
     }
 
-    async fn agent(&self, request: LocalRequest, _token: Token) -> Result<LocalAnswer> {
+    async fn agent(&self, request: LocalRequest, token: Token) -> Result<LocalAnswer> {
         match request {
             LocalRequest::Describe => Ok(LocalAnswer::Document(describe::agent(
                 &self.local,
@@ -259,7 +262,11 @@ impl Backend for AgentBackend {
                 self.check_datacenter(options.datacenter.as_ref())?;
                 events::fire(&self.upstream, *event, options).await
             }
-            LocalRequest::Events { name, index, max_wait } => self.heard.list(&name, index, max_wait).await,
+            LocalRequest::Events { name, index, max_wait } => {
+                let authorizer = self.resolver.resolve(&token);
+                let may_read = |name: &str| authorizer.allows(Access::Read, Resource::Event(name));
+                self.heard.list(&name, may_read, index, max_wait).await
+            }
             LocalRequest::Datacenters => {
                 let own = self.local.read(|state| state.identity().datacenter.clone());
                 Ok(LocalAnswer::Datacenters(vec![own]))

@@ -11,6 +11,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use lictor_model::command::{Command, Outcome, WriteOptions};
 use lictor_model::local::{LocalAnswer, LocalRequest};
+use lictor_model::prepared::NEAR_ADDRESS;
 use lictor_model::query::{CacheControl, Cached, Consistency, Meta, Query, ReadOptions, Reply};
 use lictor_model::seam::{Backend, ByteStream, Content, Saved, StreamRequest};
 use lictor_model::{Code, Error, RaftIndex, Result, Token};
@@ -77,6 +78,7 @@ impl Cache {
     }
 
     async fn cached(&self, query: Query, options: ReadOptions, control: CacheControl) -> Result<Reply> {
+        let Some(query) = shareable(query.clone()) else { return self.fresh(query, options).await };
         let Some((entry, is_new)) = self.shared.entry(&query, &options) else {
             return self.fresh(query, options).await;
         };
@@ -108,6 +110,18 @@ impl Cache {
         let reply = self.shared.backend.read(query, options).await?;
         Ok(marked(reply, consistency, Cached::Miss))
     }
+}
+
+/// The question as all clients ask it, if there is such: what is kept is for all of them. From where a
+/// prepared query is asked matters to those alone who want what is near their address.
+fn shareable(mut query: Query) -> Option<Query> {
+    if let Query::ExecutePrepared(execution) = &mut query {
+        if execution.near == NEAR_ADDRESS {
+            return None;
+        }
+        execution.from = None;
+    }
+    Some(query)
 }
 
 /// An answer for somebody who asked with this consistency: what is kept is the same for all.
@@ -235,5 +249,35 @@ impl Backend for Cache {
 
     async fn stream(&self, request: StreamRequest, token: Token) -> Result<ByteStream> {
         self.shared.backend.stream(request, token).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::IpAddr;
+
+    use lictor_model::prepared::Execution;
+
+    use super::*;
+
+    fn asked(from: [u8; 4], near: &str) -> Query {
+        let from = Some(IpAddr::from(from));
+        let near = near.to_owned();
+        Query::ExecutePrepared(Box::new(Execution {
+            name: "q".to_owned(),
+            near,
+            from,
+            ..Execution::default()
+        }))
+    }
+
+    #[test]
+    fn an_answer_is_kept_once_from_wherever_it_is_asked() {
+        let [one, other] = [[10, 0, 0, 1], [10, 0, 0, 2]].map(|from| shareable(asked(from, "_agent")));
+        assert!(one.is_some());
+        assert_eq!(format!("{one:?}"), format!("{other:?}"));
+        assert_ne!(format!("{one:?}"), format!("{:?}", shareable(asked([10, 0, 0, 1], "n1"))));
+        // What depends on the address is for one client alone.
+        assert!(shareable(asked([10, 0, 0, 1], NEAR_ADDRESS)).is_none());
     }
 }

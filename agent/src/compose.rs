@@ -10,6 +10,7 @@ use std::process::ExitCode;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use lictor_acl::Resolver;
 use lictor_checks::{Reporter, Scheduler};
 use lictor_config::{RuntimeConfig, Sources};
 use lictor_consensus::Consensus;
@@ -174,6 +175,7 @@ impl Agent {
             gossip: Arc::clone(&gossip),
             wan: pools.wan.clone(),
             clock: Arc::clone(&clock),
+            resolver: Resolver::default(),
             heard,
             figures: Figures::new(&config, Arc::clone(&metrics)),
             upstream,

@@ -7,7 +7,7 @@ use lictor_gossip::Fired;
 use lictor_local::Local;
 use lictor_local::events::{self, Events};
 use lictor_model::cluster::{ServerAnswer, ServerOptions, ServerRequest};
-use lictor_model::event::{UserEvent, VERSION};
+use lictor_model::event::{POOL_PREFIX, UserEvent, VERSION};
 use lictor_model::local::LocalAnswer;
 use lictor_model::service::Service;
 use lictor_model::{Error, Result};
@@ -17,8 +17,6 @@ use tokio_util::sync::CancellationToken;
 
 use crate::upstream::Upstream;
 
-/// What events of users are called in the pool, which may have others.
-const PREFIX: &str = "consul:event:";
 /// How long a request waits for an event at the most, and if it does not say.
 const MAX_WAIT: Duration = Duration::from_secs(600);
 
@@ -39,18 +37,21 @@ impl Heard {
         self.changes.send_modify(|count| *count += 1);
     }
 
-    /// Those of a name, or all if it is empty; if their index is the given one, once it is another.
+    /// Those of a name, or all if it is empty, as far as the caller may read events of their names;
+    /// if their index is the given one, once it is another.
     pub(crate) async fn list(
         &self,
         name: &str,
+        may_read: impl Fn(&str) -> bool,
         index: u64,
         max_wait: Option<Duration>,
     ) -> Result<LocalAnswer> {
+        let wanted = |of: &str| (name.is_empty() || of == name) && may_read(of);
         let mut changes = self.changes.subscribe();
         let mut deadline = std::pin::pin!(tokio::time::sleep(max_wait.unwrap_or(MAX_WAIT).min(MAX_WAIT)));
         loop {
             changes.mark_unchanged();
-            let (events, current) = self.events().list(name);
+            let (events, current) = self.events().list(wanted);
             let answer = LocalAnswer::Events { events, index: current };
             if current != index {
                 return Ok(answer);
@@ -73,7 +74,8 @@ pub(crate) async fn fire(
     event.id = uuid::Uuid::new_v4().to_string();
     event.version = VERSION;
     let payload = rmp_serde::to_vec_named(&event).map_err(|error| Error::failed(error.to_string()))?;
-    let request = ServerRequest::Fire { name: format!("{PREFIX}{}", event.name), payload: payload.into() };
+    let request =
+        ServerRequest::Fire { name: format!("{POOL_PREFIX}{}", event.name), payload: payload.into() };
     match upstream.about_servers(request, options).await? {
         ServerAnswer::Done => Ok(LocalAnswer::Fired(Arc::new(event))),
         _ => Err(Error::failed("the servers answered something else than they were asked")),
@@ -116,7 +118,7 @@ fn meant<'s>(
     node: &str,
     services: impl Iterator<Item = &'s Arc<Service>>,
 ) -> Option<UserEvent> {
-    let name = fired.name.strip_prefix(PREFIX)?;
+    let name = fired.name.strip_prefix(POOL_PREFIX)?;
     let event: UserEvent = rmp_serde::from_slice(&fired.payload).ok()?;
     if event.name != name || uuid::Uuid::try_parse(&event.id).is_err() {
         return None;
@@ -139,14 +141,30 @@ mod tests {
         (events.iter().map(|event| event.name.clone()).collect(), index)
     }
 
+    fn anyone(_: &str) -> bool {
+        true
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_may_not_read_an_event_neither_sees_it_nor_is_told_that_it_came() {
+        let heard = Heard::default();
+        heard.add(event("open", 7));
+        heard.add(event("secret", 8));
+        let may_read = |name: &str| name != "secret";
+        let (seen, index) = names(heard.list("", may_read, 0, None).await);
+        assert_eq!((seen.as_slice(), index), (["open".to_owned()].as_slice(), 7));
+        assert_eq!(names(heard.list("secret", may_read, 0, None).await), (vec![], 1));
+        assert_eq!(names(heard.list("", anyone, 0, None).await).0, ["open", "secret"]);
+    }
+
     #[tokio::test(start_paused = true)]
     async fn who_waits_is_told_of_the_next_event_of_the_name() {
         let heard = Arc::new(Heard::default());
         heard.add(event("a", 7));
-        let (_, index) = names(heard.list("a", 0, None).await);
+        let (_, index) = names(heard.list("a", anyone, 0, None).await);
         let waiting = {
             let heard = Arc::clone(&heard);
-            tokio::spawn(async move { heard.list("a", index, None).await })
+            tokio::spawn(async move { heard.list("a", anyone, index, None).await })
         };
         heard.add(event("other", 8));
         tokio::task::yield_now().await;
@@ -154,8 +172,12 @@ mod tests {
         heard.add(event("a", 9));
         assert_eq!(names(waiting.await.unwrap()).0, ["a", "a"]);
         let wait = Some(Duration::from_secs(1));
-        let (_, index) = names(heard.list("", 0, None).await);
-        assert_eq!(names(heard.list("", index, wait).await).0.len(), 3, "after the time whatever there is");
-        assert_eq!(names(heard.list("none", 1, wait).await), (vec![], 1));
+        let (_, index) = names(heard.list("", anyone, 0, None).await);
+        assert_eq!(
+            names(heard.list("", anyone, index, wait).await).0.len(),
+            3,
+            "after the time whatever there is"
+        );
+        assert_eq!(names(heard.list("none", anyone, 1, wait).await), (vec![], 1));
     }
 }

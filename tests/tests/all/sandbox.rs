@@ -195,7 +195,16 @@ fn a_plugin_that_changed_is_taken_up_by_a_reload_and_its_check_keeps_its_status(
     assert_ne!(digest(), before);
     assert_eq!(http.json("/v1/agent/checks")["service:mine"]["Status"], "passing");
 
-    let listed = http.json("/v1/agent/plugins");
+    // One request takes only so long: on a busy machine the next one goes on.
+    let listed = eventually("every plugin is read", || {
+        let listed = http.json("/v1/agent/plugins");
+        let rows = listed.as_array().unwrap();
+        if rows.iter().all(|row| row["Loaded"] == true || row.get("Error").is_some()) {
+            Ok(listed)
+        } else {
+            Err(listed.to_string())
+        }
+    });
     let row = |file: &str| listed.as_array().unwrap().iter().find(|row| row["File"] == file).unwrap();
     assert_eq!(row("mine.wasm")["Digest"], digest());
     assert_eq!((&row("mine.wasm")["Name"], &row("mine.wasm")["BuiltIn"]), (&json!("hostile"), &json!(false)));

@@ -32,6 +32,8 @@ pub enum Resource<'a> {
     Session(&'a str),
     /// An agent's own endpoints.
     Agent(&'a str),
+    /// Events that users fire, by the beginning of their name.
+    Event(&'a str),
     /// The cluster as a whole.
     Operator,
     /// Prepared queries by the beginning of their name.

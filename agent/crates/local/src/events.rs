@@ -23,12 +23,11 @@ impl Events {
         self.0.push_back(Arc::new(event));
     }
 
-    /// Those of this name, or all if it is empty, and their index: it is another one whenever the
-    /// last of them is.
+    /// Those that are wanted by their name, and their index: it is another one whenever the last of
+    /// them is.
     #[must_use]
-    pub fn list(&self, name: &str) -> (Vec<Arc<UserEvent>>, u64) {
-        let events: Vec<_> =
-            self.0.iter().filter(|event| name.is_empty() || event.name == name).cloned().collect();
+    pub fn list(&self, wanted: impl Fn(&str) -> bool) -> (Vec<Arc<UserEvent>>, u64) {
+        let events: Vec<_> = self.0.iter().filter(|event| wanted(&event.name)).cloned().collect();
         let index = events.last().map_or(1, |event| event.index());
         (events, index)
     }
@@ -67,16 +66,16 @@ mod tests {
     #[test]
     fn the_newest_are_kept_and_listed_by_name() {
         let mut events = Events::default();
-        assert_eq!(events.list(""), (vec![], 1));
+        assert_eq!(events.list(|_| true), (vec![], 1));
         for number in 0..KEPT as u64 + 10 {
             events.add(named(if number % 2 == 0 { "even" } else { "odd" }, number + 100));
         }
-        let (all, index) = events.list("");
+        let (all, index) = events.list(|_| true);
         assert_eq!((all.len(), index), (KEPT, KEPT as u64 + 109));
         assert_eq!(all[0].index(), 110);
-        let (even, index) = events.list("even");
+        let (even, index) = events.list(|name| name == "even");
         assert_eq!((even.len(), index), (KEPT / 2, KEPT as u64 + 108), "the last one of this name");
-        assert_eq!(events.list("other"), (vec![], 1));
+        assert_eq!(events.list(|name| name == "other"), (vec![], 1));
     }
 
     #[test]

@@ -9,6 +9,9 @@ use crate::pattern;
 /// The version of events that this build fires and understands.
 pub const VERSION: u32 = 1;
 
+/// What the names of users' events begin with in the pool, which may carry others.
+pub const POOL_PREFIX: &str = "consul:event:";
+
 /// An event, as agents tell each other of it: the short names leave room for what users say.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]

@@ -1,10 +1,11 @@
 //! Regular expressions that users write, and what is wrong with them in the words they know.
 
 use regex::{Regex, RegexBuilder};
-use regex_syntax::ast::ErrorKind;
 use regex_syntax::ast::parse::Parser;
+use regex_syntax::ast::{self, ErrorKind};
 
-/// How much memory a compiled expression may take, in bytes.
+/// How much memory a compiled expression may take, in bytes, where nothing else is said; its lazily
+/// built automaton may take as much.
 const SIZE_LIMIT: usize = 1 << 20;
 
 /// Compiles an expression, which may match anywhere in a text.
@@ -12,35 +13,62 @@ const SIZE_LIMIT: usize = 1 << 20;
 /// # Errors
 /// What is wrong with it, as Go's parser says it.
 pub fn compile(pattern: &str) -> Result<Regex, String> {
-    let compiled = RegexBuilder::new(pattern).size_limit(SIZE_LIMIT).build();
+    compile_within(pattern, SIZE_LIMIT)
+}
+
+/// [`compile`] for an expression that may take so many bytes of memory.
+///
+/// # Errors
+/// What is wrong with it, as Go's parser says it.
+pub(crate) fn compile_within(pattern: &str, size_limit: usize) -> Result<Regex, String> {
+    let compiled = RegexBuilder::new(pattern).size_limit(size_limit).dfa_size_limit(size_limit).build();
     compiled.map_err(|error| {
         let why = match error {
             regex::Error::CompiledTooBig(_) => format!("expression too large: `{pattern}`"),
-            _ => describe(pattern),
+            other => match Parser::new().parse(pattern) {
+                Err(error) => mistake(pattern, &error),
+                // It is well formed, but names what there is not.
+                Ok(_) => format!("{}: `{pattern}`", last_line(&other.to_string())),
+            },
         };
         format!("error parsing regexp: {why}")
     })
 }
 
-fn describe(pattern: &str) -> String {
-    let Err(error) = Parser::new().parse(pattern) else {
-        return format!("invalid or unsupported Perl syntax: `{pattern}`");
-    };
-    let from = pattern.get(error.span().start.offset..).unwrap_or_default();
-    let part = pattern.get(error.span().start.offset..error.span().end.offset).unwrap_or_default();
-    match error.kind() {
-        ErrorKind::ClassUnclosed => format!("missing closing ]: `{from}`"),
-        ErrorKind::ClassRangeInvalid => format!("invalid character class range: `{part}`"),
-        ErrorKind::GroupUnclosed => format!("missing closing ): `{pattern}`"),
-        ErrorKind::GroupUnopened => format!("unexpected ): `{pattern}`"),
+/// What is wrong with an expression, in the words of Go's parser.
+fn mistake(pattern: &str, error: &ast::Error) -> String {
+    let span = error.span();
+    let from = |start: usize| pattern.get(start..).unwrap_or(pattern);
+    let part = pattern.get(span.start.offset..span.end.offset).unwrap_or(pattern);
+    let (why, place) = match error.kind() {
+        ErrorKind::GroupUnclosed => ("missing closing )", pattern),
+        ErrorKind::GroupUnopened => ("unexpected )", pattern),
+        ErrorKind::ClassUnclosed => ("missing closing ]", from(span.start.offset)),
+        ErrorKind::ClassRangeInvalid => ("invalid character class range", part),
         ErrorKind::RepetitionMissing => {
-            format!("missing argument to repetition operator: `{}`", from.get(..1).unwrap_or_default())
+            let operator = from(span.start.offset);
+            let end = operator.chars().next().map_or(0, char::len_utf8);
+            ("missing argument to repetition operator", operator.get(..end).unwrap_or(operator))
         }
-        ErrorKind::RepetitionCountInvalid => format!("invalid repeat count: `{part}`"),
-        ErrorKind::EscapeUnexpectedEof => "trailing backslash at end of expression: ``".to_owned(),
-        ErrorKind::EscapeUnrecognized => format!("invalid escape sequence: `{part}`"),
-        _ => format!("invalid or unsupported Perl syntax: `{part}`"),
-    }
+        ErrorKind::RepetitionCountInvalid => ("invalid repeat count", part),
+        ErrorKind::EscapeUnexpectedEof => ("trailing backslash at end of expression", ""),
+        ErrorKind::EscapeUnrecognized | ErrorKind::UnsupportedBackreference => {
+            ("invalid escape sequence", part)
+        }
+        ErrorKind::UnsupportedLookAround | ErrorKind::FlagUnrecognized => {
+            ("invalid or unsupported Perl syntax", part)
+        }
+        ErrorKind::GroupNameEmpty | ErrorKind::GroupNameInvalid | ErrorKind::GroupNameUnexpectedEof => {
+            ("invalid named capture", pattern)
+        }
+        other => return format!("{other}: `{pattern}`"),
+    };
+    format!("{why}: `{place}`")
+}
+
+/// Where it says what is wrong; what stands before points to the place.
+fn last_line(error: &str) -> &str {
+    error.lines().last().map_or(error, |line| line.strip_prefix("error: ").unwrap_or(line))
 }
 
 #[cfg(test)]
@@ -57,12 +85,18 @@ mod tests {
             ("a)b", "unexpected ): `a)b`"),
             ("*a", "missing argument to repetition operator: `*`"),
             ("a\\", "trailing backslash at end of expression: ``"),
+            ("\\1", "invalid escape sequence: `\\1`"),
+            ("a(?=b)", "invalid or unsupported Perl syntax: `(?=`"),
+            ("\\p{Nope}", "Unicode property not found: `\\p{Nope}`"),
             ("\\y", "invalid escape sequence: `\\y`"),
         ] {
             let error = compile(pattern).unwrap_err();
             assert_eq!(error, format!("error parsing regexp: {why}"), "{pattern}");
         }
         assert!(compile("(a{1000}){1000}").unwrap_err().contains("too large"));
+        let large = "a{500}".repeat(20);
+        assert!(compile(&large).is_ok());
+        assert!(compile_within(&large, 1 << 10).unwrap_err().contains("too large"));
         assert!(compile("^we").unwrap().is_match("web"));
     }
 }

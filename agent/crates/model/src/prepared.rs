@@ -153,6 +153,11 @@ pub struct DnsOptions {
     pub ttl: String,
 }
 
+/// In the place of a node's name in [`ServiceQuery::near`]: that of the agent that is asked.
+pub const NEAR_AGENT: &str = "_agent";
+/// In the place of a node's name in [`ServiceQuery::near`]: the one at the address from where is asked.
+pub const NEAR_ADDRESS: &str = "_ip";
+
 /// Asks a prepared query.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Execution {

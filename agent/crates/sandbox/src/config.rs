@@ -73,6 +73,8 @@ pub struct Limits {
     pub component_size: u64,
     /// Time to compile a component.
     pub compile_time: Duration,
+    /// Time to find out what all components are, for whoever wants to see that.
+    pub inventory_time: Duration,
 }
 
 impl Default for Limits {
@@ -87,6 +89,7 @@ impl Default for Limits {
             inbound: 4 << 20,
             component_size: 32 << 20,
             compile_time: Duration::from_secs(60),
+            inventory_time: Duration::from_secs(10),
         }
     }
 }

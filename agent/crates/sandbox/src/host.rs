@@ -17,6 +17,7 @@ use crate::cache::Cache;
 use crate::config::{Limits, SandboxConfig};
 use crate::library::Source;
 use crate::loaded::Loaded;
+use crate::refusals::Refusals;
 use crate::state::RunState;
 use crate::threads::Threads;
 use crate::ticker::Ticker;
@@ -59,6 +60,8 @@ pub(crate) struct Host {
     /// The digests of what is loaded, by where it came from. A file that changes is not looked at
     /// again before somebody asks for it.
     pub(crate) known: Mutex<HashMap<Source, String>>,
+    /// What need not be compiled again.
+    pub(crate) refusals: Refusals,
     /// Compiling takes much memory: one at a time.
     pub(crate) compiling: Arc<tokio::sync::Mutex<()>>,
 }
@@ -134,6 +137,7 @@ impl Host {
             threads,
             shelf: Mutex::default(),
             known: Mutex::default(),
+            refusals: Refusals::default(),
             compiling: Arc::default(),
         })
     }

@@ -22,7 +22,7 @@ pub enum PluginState {
     Loaded(Box<PluginDescription>),
     /// It cannot, for this reason.
     Refused(String),
-    /// There are too many files to look into all of them.
+    /// There are too many files to look into all of them, or it would take too long now.
     NotRead,
 }
 

@@ -31,6 +31,7 @@ mod limiter;
 mod loaded;
 mod needs;
 mod probe;
+mod refusals;
 mod run;
 mod sandbox;
 mod schema;

@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use lictor_model::{Error, Result};
+use lictor_model::probe::Blindness;
+use lictor_model::{Code, Error, Result};
 use lictor_sys::file;
 use sha2::{Digest, Sha256};
 use tokio::time::Instant;
@@ -79,12 +80,12 @@ async fn put(
     };
     let built_in = matches!(source, Source::BuiltIn(_));
     let loaded = slot.get_or_try_init(|| async {
-        let size = bytes.len();
-        let started = Instant::now();
-        let component = compile(host, file, &digest, bytes).await?;
-        let compile_time = started.elapsed();
-        let loaded = finish(host, file, digest.clone(), &component).await?;
-        Ok::<_, Error>(Arc::new(Loaded { built_in, size, compile_time, ..loaded }))
+        // Asked here, so that who waited for another's attempt learns what came of it.
+        if let Some(refusal) = host.refusals.get(file, &digest) {
+            return Err(refusal);
+        }
+        let made = make(host, file, &digest, bytes, built_in).await;
+        made.map(Arc::new).inspect_err(|error| host.refusals.note(file, &digest, error))
     });
     let loaded = loaded.await.cloned()?;
     // Only what could be loaded: a file that is broken is read again until it is not.
@@ -92,9 +93,26 @@ async fn put(
     Ok(loaded)
 }
 
+/// Compiles a component and learns what it is.
+async fn make(
+    host: &Arc<Host>,
+    file: &str,
+    digest: &str,
+    bytes: Arc<[u8]>,
+    built_in: bool,
+) -> Result<Loaded> {
+    let size = bytes.len();
+    let started = Instant::now();
+    let component = compile(host, file, digest, bytes).await?;
+    let compile_time = started.elapsed();
+    let loaded = finish(host, file, digest.to_owned(), &component).await?;
+    Ok(Loaded { built_in, size, compile_time, ..loaded })
+}
+
 /// Reads the files again whose components are loaded. Returns the digests that were replaced; a
 /// file that is gone or broken now leaves what was loaded from it before.
 pub(crate) async fn refresh(host: &Arc<Host>) -> BTreeSet<String> {
+    host.refusals.clear();
     let known = host.known.lock().unwrap_or_else(PoisonError::into_inner).clone();
     let mut replaced = BTreeSet::new();
     for (source, digest) in known {
@@ -148,7 +166,9 @@ async fn compile(host: &Arc<Host>, file: &str, digest: &str, bytes: Arc<[u8]>) -
     check_magic(file, &bytes)?;
     let limit = host.limits.compile_time;
     let turn = tokio::time::timeout(limit, Arc::clone(&host.compiling).lock_owned());
-    let turn = turn.await.map_err(|_| refuse(file, "waits too long for others to be compiled"))?;
+    let turn = turn.await.map_err(|_| {
+        Error::new(Code::Overloaded, format!("plugin {file}: waits too long for others to be compiled"))
+    })?;
     let (theirs, key) = (Arc::clone(host), digest.to_owned());
     let work = host.threads.spawn_blocking(move || {
         // It goes on when nobody waits for it any more, and is to be the only one even then.
@@ -189,9 +209,12 @@ async fn finish(host: &Arc<Host>, file: &str, digest: String, component: &Compon
     let pre = HealthCheckPre::new(pre).map_err(|error| {
         refuse(file, format_args!("is not a health check as this agent knows them: {error:#}"))
     })?;
-    let descriptor = run::describe(host, &pre, file, DESCRIBE_TIME)
-        .await
-        .map_err(|(_, message)| refuse(file, format_args!("does not describe itself: {message}")))?;
+    let descriptor =
+        run::describe(host, &pre, file, DESCRIBE_TIME).await.map_err(|(blindness, message)| {
+            let error = refuse(file, format_args!("does not describe itself: {message}"));
+            // Time and room may be short only now.
+            if blindness == Blindness::Trap { error } else { Error::failed(error.message) }
+        })?;
     understand(file, digest, pre, descriptor)
 }
 
@@ -243,4 +266,49 @@ fn understand(
         size: 0,
         compile_time: Duration::ZERO,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::{Path, PathBuf};
+
+    use super::*;
+    use crate::config::{Limits, SandboxConfig};
+
+    fn host() -> Arc<Host> {
+        let limits = Limits { compile_time: Duration::from_millis(200), ..Limits::default() };
+        Arc::new(Host::start(&SandboxConfig { limits, ..SandboxConfig::default() }).unwrap())
+    }
+
+    async fn refusal(host: &Arc<Host>, path: &Path) -> String {
+        load(host, "it.wasm", Source::File(path.to_owned())).await.map(drop).unwrap_err().message
+    }
+
+    /// A component up to its middle.
+    fn torn(directory: &Path) -> PathBuf {
+        let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/handler.wasm");
+        let whole = std::fs::read(fixture).unwrap();
+        let path = directory.join("it.wasm");
+        std::fs::write(&path, whole.get(..whole.len() / 2).unwrap()).unwrap();
+        path
+    }
+
+    #[tokio::test]
+    async fn what_was_refused_is_not_compiled_again_before_a_refresh() {
+        let directory = tempfile::tempdir().unwrap();
+        let (host, path) = (host(), torn(directory.path()));
+        let others = Arc::clone(&host.compiling).lock_owned().await;
+        let waited = refusal(&host, &path).await;
+        assert!(waited.contains("waits too long for others"), "{waited}");
+        drop(others);
+        let why = refusal(&host, &path).await;
+        assert!(why.contains("is not a valid component"), "that others were compiled was no refusal: {why}");
+        // Now it does not wait for its turn to be compiled.
+        let others = Arc::clone(&host.compiling).lock_owned().await;
+        assert_eq!(refusal(&host, &path).await, why);
+        refresh(&host).await;
+        assert_eq!(refusal(&host, &path).await, waited);
+        drop(others);
+        host.shutdown(Duration::from_secs(1)).await;
+    }
 }

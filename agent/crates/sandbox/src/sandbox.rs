@@ -9,6 +9,7 @@ use async_trait::async_trait;
 use lictor_model::probe::{CheckRunner, Probe, Program, Target};
 use lictor_model::{Error, Result};
 use tokio::sync::OnceCell;
+use tokio::time::Instant;
 
 use crate::config::SandboxConfig;
 use crate::figures::PluginFigures;
@@ -71,23 +72,26 @@ impl Sandbox {
         }
     }
 
-    /// Lets go of components from files that no probe uses any more.
+    /// Lets go of components from files that no probe uses any more, and forgets which were refused.
     pub fn evict(&self) {
         if let Some(host) = self.host.get() {
             loaded::evict(host);
+            host.refusals.clear();
         }
     }
 
     /// What there is: everything built in, and the files of `plugin_dir`, each loaded to find out
-    /// what it is. Beyond some number of files the rest are only named.
+    /// what it is. Beyond some number of files, and once it has taken long enough, the rest are only
+    /// named.
     ///
     /// # Errors
     /// If the sandbox does not start, or `plugin_dir` cannot be read.
     pub async fn inventory(&self) -> Result<Vec<PluginEntry>> {
         let host = self.host().await?;
+        let until = Instant::now() + self.config.limits.inventory_time;
         let mut entries = Vec::new();
         for name in library::built_in() {
-            entries.push(described(host, name.to_owned(), Source::BuiltIn(name)).await?);
+            entries.push(described(host, name.to_owned(), Source::BuiltIn(name), until).await?);
         }
         let Some(directory) = &self.config.plugin_dir else { return Ok(entries) };
         let files = library::list(directory)
@@ -95,7 +99,7 @@ impl Sandbox {
         for (position, file) in files.into_iter().enumerate() {
             entries.push(if position < DESCRIBED {
                 let source = Source::File(directory.join(&file));
-                described(host, file, source).await?
+                described(host, file, source, until).await?
             } else {
                 PluginEntry { file, state: PluginState::NotRead }
             });
@@ -114,9 +118,16 @@ impl Sandbox {
     }
 }
 
-/// What a component says of itself, or why it is of no use.
-async fn described(host: &Arc<Host>, file: String, source: Source) -> Result<PluginEntry> {
-    let state = match load(host, &file, source).await? {
+/// What a component says of itself, or why it is of no use, if that is known in time.
+async fn described(host: &Arc<Host>, file: String, source: Source, until: Instant) -> Result<PluginEntry> {
+    let not_read = |file| Ok(PluginEntry { file, state: PluginState::NotRead });
+    if Instant::now() >= until {
+        return not_read(file);
+    }
+    let Ok(loaded) = tokio::time::timeout_at(until, load(host, &file, source)).await else {
+        return not_read(file);
+    };
+    let state = match loaded? {
         Ok(loaded) => PluginState::Loaded(Box::new(PluginDescription::of(&loaded))),
         Err(error) => PluginState::Refused(error.message),
     };

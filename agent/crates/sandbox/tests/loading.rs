@@ -5,10 +5,11 @@ mod common;
 use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::time::Duration;
 
 use common::*;
 use lictor_model::check::Status;
-use lictor_sandbox::{PluginState, Sandbox, SandboxConfig};
+use lictor_sandbox::{Limits, PluginState, Sandbox, SandboxConfig};
 use serde_json::{Value, json};
 
 #[tokio::test]
@@ -150,7 +151,10 @@ async fn the_inventory_describes_everything_or_says_why_it_is_of_no_use() {
         fs::copy(fixtures().join(file), directory.path().join(file)).unwrap();
     }
     fs::write(directory.path().join("broken.wasm"), b"broken").unwrap();
-    let sandbox = Sandbox::new(SandboxConfig { plugin_dir: Some(directory.path().to_owned()), ..config() });
+    // However busy the machine is.
+    let limits = Limits { inventory_time: SECOND * 120, ..config().limits };
+    let plugin_dir = Some(directory.path().to_owned());
+    let sandbox = Sandbox::new(SandboxConfig { plugin_dir, limits, ..config() });
     let entries = sandbox.inventory().await.unwrap();
     let state = |file: &str| &entries.iter().find(|entry| entry.file == file).unwrap().state;
     let PluginState::Loaded(built_in) = state("grpc_check.wasm") else { panic!("loaded") };
@@ -162,4 +166,14 @@ async fn the_inventory_describes_everything_or_says_why_it_is_of_no_use() {
     let PluginState::Refused(why) = state("broken.wasm") else { panic!("no component") };
     assert!(why.contains("is not a WebAssembly component"), "{why}");
     assert!(sandbox.figures().iter().all(|figures| figures.plugin != "hostile"), "no check uses it");
+}
+
+#[tokio::test]
+async fn an_inventory_that_would_take_too_long_names_what_it_did_not_read() {
+    let limits = Limits { inventory_time: Duration::ZERO, ..config().limits };
+    let sandbox = Sandbox::new(SandboxConfig { limits, ..config() });
+    let entries = sandbox.inventory().await.unwrap();
+    assert!(entries.iter().any(|entry| entry.file == "grpc_check.wasm"));
+    assert!(entries.iter().any(|entry| entry.file == "hostile.wasm"));
+    assert!(entries.iter().all(|entry| matches!(entry.state, PluginState::NotRead)));
 }

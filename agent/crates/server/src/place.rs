@@ -3,14 +3,16 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use lictor_acl::{Authorizer, Resource};
 use lictor_consensus::PeerInfo;
 use lictor_model::cluster::{ServerAnswer, ServerOptions, ServerRequest};
+use lictor_model::event::POOL_PREFIX;
 use lictor_model::query::Consistency;
 use lictor_model::{Code, Error, Result};
 use lictor_rpc::message::{Answer, Request};
 use tokio::time::Instant;
 
-use crate::Server;
+use crate::{Server, prepare};
 
 /// How long to wait before looking for the leader again.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
@@ -162,7 +164,10 @@ impl Server {
                 let authorizer = self.resolver.resolve(&options.token);
                 self.write_here(&authorizer, command.clone()).await?.map(Answer::Outcome)
             }
-            Request::Servers { request, .. } => self.about_servers_here(request).await?.map(Answer::Servers),
+            Request::Servers { request, options } => {
+                let authorizer = self.resolver.resolve(&options.token);
+                self.about_servers_here(&authorizer, request).await?.map(Answer::Servers)
+            }
             Request::Save { options } => self.save_here(options).await?.map(Answer::Opened),
             Request::Restore { options } => self.restore_here(options).await?.map(Answer::Opened),
         };
@@ -186,7 +191,11 @@ impl Server {
         }
     }
 
-    async fn about_servers_here(&self, request: &ServerRequest) -> Result<Attempt<ServerAnswer>> {
+    async fn about_servers_here(
+        &self,
+        authorizer: &Authorizer,
+        request: &ServerRequest,
+    ) -> Result<Attempt<ServerAnswer>> {
         Ok(Attempt::Done(match request {
             ServerRequest::Leader => ServerAnswer::Leader(self.leader()),
             ServerRequest::Peers => {
@@ -202,6 +211,8 @@ impl Server {
                 ServerAnswer::DatacenterCoordinates(self.datacenter_coordinates().await)
             }
             ServerRequest::Fire { name, payload } => {
+                let event = name.strip_prefix(POOL_PREFIX).unwrap_or(name);
+                prepare::permit(authorizer, Resource::Event(event))?;
                 self.fire(name.clone(), payload.clone()).await?;
                 ServerAnswer::Done
             }

@@ -23,11 +23,6 @@ impl Prepared {
         Self { query, template }
     }
 
-    /// What is wrong with its template.
-    pub(crate) fn mistake(&self) -> Option<&str> {
-        self.template.as_ref()?.as_ref().err().map(String::as_str)
-    }
-
     /// The query for a name.
     fn for_name(&self, name: &str) -> Result<Arc<PreparedQuery>> {
         // Network segments are not part of this build.

@@ -3,12 +3,12 @@
 use std::fmt;
 use std::sync::Arc;
 
-use regex::{Captures, Regex, RegexBuilder};
-use regex_syntax::ast;
+use regex::{Captures, Regex};
 
 use super::interpolation::{Scope, Text};
 use super::{PreparedQuery, ServiceQuery};
 use crate::ids::CheckId;
+use crate::pattern;
 
 /// The one type of templates there is: for names that begin with the query's.
 const NAME_PREFIX_MATCH: &str = "name_prefix_match";
@@ -45,7 +45,10 @@ impl CompiledTemplate {
         })?;
         let regex = match query.template.regexp.as_str() {
             "" => None,
-            source => Some(expression(source).map_err(|error| format!("Bad Regexp: {error}"))?),
+            source => {
+                let regex = pattern::compile_within(source, MAX_REGEX);
+                Some(regex.map_err(|error| format!("Bad Regexp: {error}"))?)
+            }
         };
         let template = Self { query, texts, regex };
         template.render(&template.query.name, "")?;
@@ -108,49 +111,6 @@ impl Scope for Asked<'_> {
         let found = number.and_then(|number| self.groups.as_ref()?.get(number));
         found.map_or("", |found| found.as_str())
     }
-}
-
-fn expression(source: &str) -> Result<Regex, String> {
-    let parsed = ast::parse::Parser::new().parse(source);
-    parsed.map_err(|error| format!("error parsing regexp: {}", mistake(source, &error)))?;
-    RegexBuilder::new(source)
-        .size_limit(MAX_REGEX)
-        .dfa_size_limit(MAX_REGEX)
-        .build()
-        .map_err(|error| format!("error parsing regexp: {}: `{source}`", last_line(&error.to_string())))
-}
-
-/// What is wrong with an expression, in the words of the reference's library.
-fn mistake(source: &str, error: &ast::Error) -> String {
-    use ast::ErrorKind as Kind;
-    let span = error.span();
-    let from = |start: usize| source.get(start..).unwrap_or(source);
-    let part = source.get(span.start.offset..span.end.offset).unwrap_or(source);
-    let (why, place) = match error.kind() {
-        Kind::GroupUnclosed => ("missing closing )", source),
-        Kind::GroupUnopened => ("unexpected )", source),
-        Kind::ClassUnclosed => ("missing closing ]", from(span.start.offset)),
-        Kind::ClassRangeInvalid => ("invalid character class range", part),
-        Kind::RepetitionMissing => {
-            let operator = from(span.start.offset);
-            let end = operator.chars().next().map_or(0, char::len_utf8);
-            ("missing argument to repetition operator", operator.get(..end).unwrap_or(operator))
-        }
-        Kind::RepetitionCountInvalid => ("invalid repeat count", part),
-        Kind::EscapeUnexpectedEof => ("trailing backslash at end of expression", ""),
-        Kind::EscapeUnrecognized | Kind::UnsupportedBackreference => ("invalid escape sequence", part),
-        Kind::UnsupportedLookAround | Kind::FlagUnrecognized => ("invalid or unsupported Perl syntax", part),
-        Kind::GroupNameEmpty | Kind::GroupNameInvalid | Kind::GroupNameUnexpectedEof => {
-            ("invalid named capture", source)
-        }
-        other => return format!("{other}: `{source}`"),
-    };
-    format!("{why}: `{place}`")
-}
-
-/// Where it says what is wrong; what stands before points to the place.
-fn last_line(error: &str) -> &str {
-    error.lines().last().map_or(error, |line| line.strip_prefix("error: ").unwrap_or(line))
 }
 
 type Visitor<'v> = dyn FnMut(fmt::Arguments<'_>, &mut String) -> Result<(), String> + 'v;

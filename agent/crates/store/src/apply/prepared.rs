@@ -47,10 +47,9 @@ impl Change<'_> {
             return refused(why);
         }
         let id = query.id.clone();
+        // Whether a template can be read may depend on the build, and what becomes of a command must
+        // not: it is kept either way, and what is wrong with it is told to whoever asks it.
         let prepared = Prepared::new(Arc::new(PreparedQuery { modify_index: self.index, ..query }));
-        if let Some(mistake) = prepared.mistake() {
-            return refused(format!("failed compiling template: {mistake}"));
-        }
         self.state.put_prepared(prepared);
         self.touch(Watch::PreparedQueries);
         self.touch(Watch::PreparedQuery(id.clone()));

@@ -6,18 +6,15 @@ use lictor_acl::{Access, Resource};
 use lictor_model::check::Status;
 use lictor_model::ids::fold;
 use lictor_model::node::Node;
-use lictor_model::prepared::{Executed, Execution, HIDDEN_TOKEN, PreparedQuery, ServiceQuery, parse_id};
+use lictor_model::prepared::{
+    Executed, Execution, HIDDEN_TOKEN, NEAR_ADDRESS, NEAR_AGENT, PreparedQuery, ServiceQuery, parse_id,
+};
 use lictor_model::query::{Answer, Instance};
 use lictor_model::service::Service;
 use lictor_model::{Code, Error, NodeName, PreparedQueryId, Result, Token};
 
 use super::{Evaluation, View};
 use crate::watch::Watch;
-
-/// Whoever asks an agent is near its node.
-const THE_AGENT: &str = "_agent";
-/// Whoever asks is near the node at the address that the question came from.
-const THE_ADDRESS: &str = "_ip";
 
 impl View<'_> {
     pub(super) fn prepared_queries(&self) -> Evaluation {
@@ -87,8 +84,8 @@ impl View<'_> {
     fn place(&self, execution: &Execution, near: &str) -> NodeName {
         let wanted = if execution.near.is_empty() { near } else { &execution.near };
         match wanted {
-            THE_AGENT => execution.agent.clone(),
-            THE_ADDRESS => {
+            NEAR_AGENT => execution.agent.clone(),
+            NEAR_ADDRESS => {
                 let from = execution.from.map(|address| address.to_string());
                 let here = from.and_then(|from| self.snapshot.nodes().find(|node| node.address == from));
                 here.map(|node| node.name.clone()).unwrap_or_default()

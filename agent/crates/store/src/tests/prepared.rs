@@ -42,6 +42,11 @@ fn named(id: &str, name: &str) -> PreparedQuery {
     PreparedQuery { id: id.into(), name: name.to_owned(), service, ..PreparedQuery::default() }
 }
 
+fn template(id: &str, name: &str) -> PreparedQuery {
+    let kind = "name_prefix_match".to_owned();
+    PreparedQuery { template: TemplateOptions { kind, ..TemplateOptions::default() }, ..named(id, name) }
+}
+
 fn create(store: &Store, index: u64, query: PreparedQuery) -> Result<(), String> {
     let command = Command::Prepared(PreparedChange::Create(Box::new(query)));
     match store.apply([(RaftIndex(index), command)]).remove(0) {
@@ -110,20 +115,12 @@ fn a_query_ends_with_its_session_in_the_same_step_and_wakes_who_waits() {
 #[test]
 fn what_cannot_stand_beside_the_others_is_refused() {
     let store = Store::new();
-    let template = |id: &str, name: &str, kind: &str| PreparedQuery {
-        template: TemplateOptions { kind: kind.to_owned(), ..TemplateOptions::default() },
-        ..named(id, name)
-    };
-    assert_eq!(create(&store, 2, template(FIRST, "", "name_prefix_match")), Ok(()));
+    assert_eq!(create(&store, 2, template(FIRST, "")), Ok(()));
     let refused = |query| create(&store, 3, query).unwrap_err();
-    assert_eq!(
-        refused(template(SECOND, "", "name_prefix_match")),
-        "a query template with an empty name already exists"
-    );
+    assert_eq!(refused(template(SECOND, "")), "a query template with an empty name already exists");
     assert_eq!(refused(named(SECOND, FIRST)), format!("name '{FIRST}' aliases an existing query ID"));
     let bound = PreparedQuery { session: "p".into(), ..named(SECOND, "q") };
     assert_eq!(refused(bound), "invalid session \"p\"");
-    assert_eq!(refused(template(SECOND, "q", "nope")), "failed compiling template: Bad Template.Type 'nope'");
     assert_eq!(create(&store, 4, named(SECOND, "Q")), Ok(()));
     assert_eq!(
         refused(named("00000000-0000-4000-8000-000000000003", "q")),
@@ -142,6 +139,35 @@ fn what_cannot_stand_beside_the_others_is_refused() {
     let same = Command::Prepared(PreparedChange::Update(Box::new(named(SECOND, "Q"))));
     store.apply([(RaftIndex(9), same)]);
     assert_eq!(ask(&store.snapshot(), &Query::PreparedQueries).index, RaftIndex(4));
+}
+
+#[test]
+fn what_this_build_cannot_read_is_kept_and_told_to_whoever_asks() {
+    let mut unknown = template(FIRST, "q");
+    unknown.template.kind = "nope".to_owned();
+    let mut large = template(FIRST, "q");
+    large.template.regexp = "(a{1000}){1000}".to_owned();
+    let mut long = template(FIRST, "q");
+    long.service.service = format!("${{{}1}}", "1+".repeat(30_000));
+    for (query, why) in
+        [(unknown, "Bad Template.Type 'nope'"), (large, "Bad Regexp: "), (long, "Bad format ")]
+    {
+        let store = Store::new();
+        assert_eq!(create(&store, 2, query.clone()), Ok(()));
+        let restored = Store::new();
+        restored.restore(&store.snapshot().encode()).unwrap();
+        for store in [store, restored] {
+            let [kept] = listed(&store).try_into().unwrap();
+            assert!(kept.same_as(&query));
+            let execute = Query::ExecutePrepared(Box::new(Execution {
+                name: "q-1".to_owned(),
+                ..Execution::default()
+            }));
+            let error = eval(&store.snapshot(), &execute, &Authorizer::agent()).unwrap_err();
+            let told = error.message.strip_prefix("failed compiling template: ");
+            assert!(told.is_some_and(|told| told.starts_with(why)), "{}", error.message);
+        }
+    }
 }
 
 #[test]

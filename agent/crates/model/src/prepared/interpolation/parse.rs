@@ -4,6 +4,9 @@ use super::{Expression, Operator, Part, Place, Text};
 
 /// How deep expressions and quoted texts may stand within each other.
 const MAX_DEPTH: usize = 24;
+/// How many operators and operands one text may have: a chain of operators is as deep as it is long,
+/// and whoever walks through it needs stack for each.
+const MAX_PIECES: usize = 256;
 
 /// Operators by how strongly they bind, the weakest first; longer ones before those they begin with.
 const BINDING: [&[(&str, Operator)]; 6] = [
@@ -21,7 +24,7 @@ const BINDING: [&[(&str, Operator)]; 6] = [
 ];
 
 pub(super) fn text(source: &str) -> Result<Text, String> {
-    let mut parser = Parser { source, at: 0, depth: 0 };
+    let mut parser = Parser { source, at: 0, depth: 0, pieces: 0 };
     parser.text(false)
 }
 
@@ -30,6 +33,8 @@ struct Parser<'s> {
     /// How many bytes were read.
     at: usize,
     depth: usize,
+    /// How many operators and operands were read.
+    pieces: usize,
 }
 
 impl Parser<'_> {
@@ -78,6 +83,15 @@ impl Parser<'_> {
         result
     }
 
+    /// Notes that an operator or an operand was met.
+    fn piece(&mut self) -> Result<(), String> {
+        self.pieces += 1;
+        if self.pieces > MAX_PIECES {
+            return Err(self.error("the text has too many expressions"));
+        }
+        Ok(())
+    }
+
     fn expression(&mut self) -> Result<Expression, String> {
         self.inner(Self::choice)
     }
@@ -97,6 +111,7 @@ impl Parser<'_> {
         let Some(operators) = BINDING.get(level) else { return self.operand() };
         let mut left = self.binary(level + 1)?;
         while let Some((_, operator)) = operators.iter().find(|(word, _)| self.takes_word(word)) {
+            self.piece()?;
             let right = Box::new(self.binary(level + 1)?);
             left = Expression::Both { operator: *operator, left: Box::new(left), right };
         }
@@ -105,7 +120,8 @@ impl Parser<'_> {
 
     fn operand(&mut self) -> Result<Expression, String> {
         self.skip_blanks();
-        let place = self.place();
+        self.piece()?;
+        let start = self.at;
         if self.takes("(") {
             let inner = self.expression()?;
             self.expect(")")?;
@@ -129,7 +145,9 @@ impl Parser<'_> {
         }
         if self.rest().starts_with(|c: char| c.is_ascii_digit()) {
             let digits = self.while_next(|c| c.is_ascii_digit());
-            let number = digits.parse().map_err(|_| format!("parse error at {place}: invalid number"))?;
+            let number = digits
+                .parse()
+                .map_err(|_| format!("parse error at {}: invalid number", self.place(start)))?;
             return Ok(Expression::Number(number));
         }
         let name = self.while_next(|c| c.is_alphanumeric() || matches!(c, '_' | '-' | '.' | '*'));
@@ -137,8 +155,8 @@ impl Parser<'_> {
             "" => Err(self.error("expected expression")),
             "true" => Ok(Expression::Truth(true)),
             "false" => Ok(Expression::Truth(false)),
-            _ if self.takes("(") => self.call(name, place),
-            _ => Ok(Expression::Variable { name, place }),
+            _ if self.takes("(") => self.call(name, self.place(start)),
+            _ => Ok(Expression::Variable { name, place: self.place(start) }),
         }
     }
 
@@ -212,11 +230,12 @@ impl Parser<'_> {
     }
 
     fn error(&self, what: &str) -> String {
-        format!("parse error at {}: {what}", self.place())
+        format!("parse error at {}: {what}", self.place(self.at))
     }
 
-    fn place(&self) -> Place {
-        let before = self.source.get(..self.at).unwrap_or(self.source);
+    /// Where the text is that begins with this byte.
+    fn place(&self, at: usize) -> Place {
+        let before = self.source.get(..at).unwrap_or(self.source);
         let line = before.matches('\n').count() + 1;
         let column = before.chars().rev().take_while(|c| *c != '\n').count() + 1;
         Place { line, column }

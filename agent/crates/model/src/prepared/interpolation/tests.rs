@@ -76,6 +76,24 @@ fn what_it_comes_to_and_how_deep_it_nests_is_bounded() {
     }
 }
 
+#[test]
+fn how_many_expressions_a_text_has_is_bounded() {
+    let in_little_stack = std::thread::Builder::new().stack_size(512 * 1024);
+    let read = in_little_stack.spawn(|| {
+        for source in ["1+", "1 - ", "true && ", "1 == 1 && ", "-1 + "] {
+            let error = rendered(&format!("${{{}1}}", source.repeat(20_000))).unwrap_err();
+            assert!(error.contains("too many expressions"), "{source}: {error}");
+        }
+        let error = rendered(&"${name.full}".repeat(5000)).unwrap_err();
+        assert!(error.contains("too many expressions"), "{error}");
+        // What is within the bound can be copied, compared and dropped there as well.
+        let longest = Text::parse(&format!("${{{}1}}", "1+".repeat(127))).unwrap();
+        assert_eq!(longest.clone(), longest);
+        assert_eq!(longest.render(&Names, &mut 1000), Ok("128".to_owned()));
+    });
+    read.unwrap().join().unwrap();
+}
+
 proptest! {
     #[test]
     fn never_panics_and_stays_within_its_room(
