@@ -2,9 +2,11 @@
 
 use bytes::Bytes;
 use lictor_model::command::{Command, KvChange, Outcome, Restore};
+use lictor_model::query::{CheckState, NodeSelector, Query};
 use lictor_model::{Key, RaftIndex};
 use uuid::Uuid;
 
+use super::ask;
 use crate::{Snapshot, Store, Watch, check_saved};
 
 fn set(key: &str, value: &str) -> Command {
@@ -91,6 +93,31 @@ fn what_is_written_after_the_state_of_a_longer_log_is_newer_than_all_of_it() {
         apply(store, next + 1, vec![set("a", "3")]);
         assert_eq!(entry(store, "a"), Some(("3".to_owned(), RaftIndex(1003))));
     }
+}
+
+#[test]
+fn who_has_seen_something_newer_than_what_was_restored_does_not_wait_for_it() {
+    let store = Store::new();
+    apply(&store, 2, vec![set("a", "1"), set("b", "1")]);
+    let state = saved(&store.snapshot());
+    apply(&store, 50, vec![set("a", "2")]);
+    let queries = [
+        Query::KvGet { key: "a".into() },
+        Query::KvGet { key: "absent".into() },
+        Query::KvList { prefix: "".into() },
+        Query::ChecksInState { state: CheckState::Any, selector: NodeSelector::default() },
+    ];
+    let indexes = || {
+        let snapshot = store.snapshot();
+        queries.each_ref().map(|query| ask(&snapshot, query).index)
+    };
+    apply(&store, 60, steps(1, &state));
+    let restored = indexes();
+    assert!(restored.iter().all(|index| *index > RaftIndex(60)), "{restored:?}");
+    apply(&store, 1000, vec![set("b", "2")]);
+    let after = indexes();
+    assert_eq!(after[0], restored[0], "what is written beside it moves nothing");
+    assert_eq!(after[2], RaftIndex(1000));
 }
 
 #[test]
