@@ -34,7 +34,7 @@ fn steps(id: u128, state: &[u8]) -> Vec<Command> {
 }
 
 fn apply(store: &Store, from: u64, commands: Vec<Command>) -> Vec<Outcome> {
-    store.apply(commands.into_iter().zip(from..).map(|(command, index)| (RaftIndex(index), command)))
+    store.apply(commands.into_iter().zip(from..).map(|(command, index)| (RaftIndex(index), command))).unwrap()
 }
 
 fn entry(store: &Store, key: &str) -> Option<(String, RaftIndex)> {
@@ -163,12 +163,26 @@ fn nothing_is_put_in_place_that_is_not_whole() {
     let mut missing = steps(1, &state);
     missing.remove(3);
     refused(missing);
-    let mut torn = steps(1, &state[..state.len() - 3]);
-    refused(std::mem::take(&mut torn));
-    refused(steps(1, b"\x01 no state"));
-    refused(steps(1, &[state.as_slice(), b"more"].concat()));
+    let mut moved = steps(1, &state);
+    moved.swap(2, 3);
+    refused(moved);
     assert!(check_saved(&[Bytes::from(state)]).is_ok());
     assert!(check_saved(&[]).is_err());
+}
+
+#[test]
+fn a_server_that_cannot_read_what_the_leader_could_goes_no_further() {
+    let store = Store::new();
+    apply(&store, 2, vec![set("a", "1")]);
+    let state = saved(&store.snapshot());
+    let torn = &state[..state.len() - 3];
+    for unreadable in [torn, b"\x01 no state", &[state.as_slice(), b"more"].concat(), b"\x09"] {
+        assert!(check_saved(&[Bytes::copy_from_slice(unreadable)]).is_err(), "no leader proposes it");
+        let mut commands = vec![set("a", "2")];
+        commands.extend(steps(1, unreadable));
+        assert!(store.apply(commands.into_iter().zip(3..).map(|(c, i)| (RaftIndex(i), c))).is_err());
+        assert_eq!(entry(&store, "a").unwrap().0, "1", "nothing of the batch is published");
+    }
 }
 
 #[test]
