@@ -33,7 +33,7 @@ use tokio::sync::watch as channel;
 pub use encode::RestoreError;
 pub use eval::{Evaluation, eval};
 pub use near::{sort_by_distance, sort_instances_by_distance};
-pub use restore::check_saved;
+pub use restore::{MAX_STATE, gather_saved};
 pub use snapshot::{Difference, PendingDelay, Sizes, Snapshot};
 pub use watch::{Waiting, Watch, WatchSet, Watchers};
 

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use crate::apply::Change;
 use crate::encode::RestoreError;
-use crate::restore::{Incoming, MAX_SAVED};
+use crate::restore::{Incoming, MAX_STATE};
 
 impl Change<'_> {
     pub(super) fn restore(&mut self, step: Restore) -> Result<Outcome, RestoreError> {
@@ -34,7 +34,7 @@ impl Change<'_> {
 
     fn gather(&mut self, id: Uuid, offset: u64, data: Bytes) -> Result<(), String> {
         let incoming = self.incoming(id)?;
-        if incoming.size != offset || offset.saturating_add(data.len() as u64) > MAX_SAVED {
+        if incoming.size != offset || offset.saturating_add(data.len() as u64) > MAX_STATE {
             return Err("a piece of the snapshot came out of order".to_owned());
         }
         incoming.size += data.len() as u64;

@@ -1,5 +1,7 @@
 //! Replacing everything by a saved state, as commands.
 
+use std::io::Read;
+
 use bytes::Bytes;
 use lictor_model::command::{Command, KvChange, Outcome, Restore};
 use lictor_model::query::{CheckState, NodeSelector, Query};
@@ -7,7 +9,7 @@ use lictor_model::{Key, RaftIndex};
 use uuid::Uuid;
 
 use super::ask;
-use crate::{Snapshot, Store, Watch, check_saved};
+use crate::{MAX_STATE, RestoreError, Snapshot, Store, Watch, gather_saved};
 
 fn set(key: &str, value: &str) -> Command {
     let value = Bytes::copy_from_slice(value.as_bytes());
@@ -166,8 +168,30 @@ fn nothing_is_put_in_place_that_is_not_whole() {
     let mut moved = steps(1, &state);
     moved.swap(2, 3);
     refused(moved);
-    assert!(check_saved(&[Bytes::from(state)]).is_ok());
-    assert!(check_saved(&[]).is_err());
+}
+
+#[test]
+fn a_state_is_gathered_in_pieces_and_no_further_than_it_is_one() {
+    let store = Store::new();
+    apply(&store, 2, vec![set("a", "1")]);
+    let state = saved(&store.snapshot());
+    let pieces = gather_saved(state.as_slice(), 7).unwrap();
+    assert_eq!(pieces.concat(), state);
+    assert!(pieces.iter().all(|piece| piece.len() <= 7));
+    assert!(gather_saved(&[][..], 7).is_err());
+    let endless = b"\x09".chain(std::io::repeat(0));
+    assert!(matches!(gather_saved(endless, 7), Err(RestoreError::Version { found: 9 })));
+
+    let far = Snapshot { index: RaftIndex(u64::MAX - 1), ..Snapshot::default() };
+    assert!(matches!(gather_saved(saved(&far).as_slice(), 7), Err(RestoreError::Index { .. })));
+}
+
+#[test]
+fn what_gathers_fits_beside_the_state_into_a_snapshot() {
+    let state = Store::new().snapshot();
+    assert!(state.has_room_for(MAX_STATE / 2));
+    assert!(!state.has_room_for(MAX_STATE));
+    assert!(!state.has_room_for(u64::MAX));
 }
 
 #[test]
@@ -177,7 +201,7 @@ fn a_server_that_cannot_read_what_the_leader_could_goes_no_further() {
     let state = saved(&store.snapshot());
     let torn = &state[..state.len() - 3];
     for unreadable in [torn, b"\x01 no state", &[state.as_slice(), b"more"].concat(), b"\x09"] {
-        assert!(check_saved(&[Bytes::copy_from_slice(unreadable)]).is_err(), "no leader proposes it");
+        assert!(gather_saved(unreadable, 7).is_err(), "no leader proposes it");
         let mut commands = vec![set("a", "2")];
         commands.extend(steps(1, unreadable));
         assert!(store.apply(commands.into_iter().zip(3..).map(|(c, i)| (RaftIndex(i), c))).is_err());
