@@ -48,6 +48,13 @@ fn a_restored_state_is_on_all_servers_and_on_those_that_come_later() {
         assert_eq!(http.get("/v1/kv/later?stale").status, 404);
     };
     cluster.servers.iter().for_each(check);
+    eventually_within(LIMIT, "snapshots of what was restored", || {
+        let newest = |server: &Agent| {
+            server.http().json("/v1/agent/self")["Stats"]["raft"]["last_snapshot_index"].clone()
+        };
+        let found: Vec<_> = cluster.servers.iter().map(newest).collect();
+        if found.iter().all(|index| index != "0") { Ok(()) } else { Err(format!("{found:?}")) }
+    });
 
     let joins: Vec<String> = (1..=3).map(|number| Network::server(number).to_string()).collect();
     let fourth = Agent::builder()

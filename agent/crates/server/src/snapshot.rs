@@ -119,6 +119,13 @@ impl Server {
         Ok(Attempt::Done(Opened { id, at: self.consensus.node().address, meta }))
     }
 
+    /// Has Raft take a snapshot, so that a start does not go through a restoration once more.
+    async fn settle(&self) {
+        if let Err(error) = self.consensus.trigger_snapshot().await {
+            tracing::warn!(%error, "no snapshot of a restored state was taken yet");
+        }
+    }
+
     /// Gives up what a restoration has left in the state that never came to its end.
     async fn tidy(&self) {
         let is_left = self.consensus.lease_is_valid()
@@ -180,19 +187,32 @@ async fn propose(consensus: &Consensus, step: Restore) -> Result<()> {
 
 /// Looks after transfers until `stop` is cancelled.
 pub async fn run(server: Arc<Server>, stop: CancellationToken) {
+    stop.run_until_cancelled(look_after(&server)).await;
+    server.transfers.clear();
+}
+
+async fn look_after(server: &Server) {
     let mut look = tokio::time::interval(LOOK_AFTER);
+    let mut restores = server.store.watch_restores();
+    let mut restored = server.store.snapshot().restored();
     loop {
         tokio::select! {
-            () = stop.cancelled() => break,
             _ = look.tick() => {
                 server.transfers.expire(Instant::now());
-                if stop.run_until_cancelled(server.tidy()).await.is_none() {
-                    break;
+                server.tidy().await;
+            }
+            changed = restores.changed() => {
+                if changed.is_err() {
+                    return;
+                }
+                // Also a snapshot of Raft's that is put in place counts as a replacement.
+                let newest = server.store.snapshot().restored();
+                if std::mem::replace(&mut restored, newest) != newest {
+                    server.settle().await;
                 }
             }
         }
     }
-    server.transfers.clear();
 }
 
 fn write(state: &Snapshot, described: Meta, pieces: mpsc::Sender<Result<Bytes>>) {

@@ -123,6 +123,12 @@ impl Snapshot {
         self.index
     }
 
+    /// When everything was last replaced by a saved state; 0 if never.
+    #[must_use]
+    pub fn restored(&self) -> RaftIndex {
+        self.restored
+    }
+
     /// Whether a state is about to replace this one.
     #[must_use]
     pub fn is_being_replaced(&self) -> bool {
