@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::{Stream, StreamExt};
-use lictor_model::command::Outcome;
+use lictor_model::RaftIndex;
+use lictor_model::command::{Command, Outcome};
 use lictor_store::Store;
 use openraft::EntryPayload;
 use openraft::storage::{ApplyResponder, EntryResponder, RaftSnapshotBuilder, RaftStateMachine};
@@ -30,7 +31,10 @@ impl Machine {
         Self { store, snapshots, last_applied: None, membership: StoredMembership::default() }
     }
 
-    fn apply_batch(&mut self, batch: Vec<Result<EntryResponder<TypeConfig>, io::Error>>) -> io::Result<()> {
+    async fn apply_batch(
+        &mut self,
+        batch: Vec<Result<EntryResponder<TypeConfig>, io::Error>>,
+    ) -> io::Result<()> {
         let mut commands = Vec::with_capacity(batch.len());
         // What waits for an answer: true if the answer comes from the store.
         let mut waiting: Vec<(bool, Option<ApplyResponder<TypeConfig>>)> = Vec::with_capacity(batch.len());
@@ -59,8 +63,7 @@ impl Machine {
             self.last_applied = Some(log_id);
             waiting.push((is_command, responder));
         }
-        let mut outcomes =
-            if commands.is_empty() { Vec::new() } else { self.store.apply(commands) }.into_iter();
+        let mut outcomes = apply(&self.store, commands).await?.into_iter();
         for (is_command, responder) in waiting {
             let outcome = if is_command {
                 outcomes
@@ -77,6 +80,23 @@ impl Machine {
     }
 }
 
+/// Applies commands, apart from the runtime's threads if that may take long.
+async fn apply(store: &Arc<Store>, commands: Vec<(RaftIndex, Command)>) -> io::Result<Vec<Outcome>> {
+    if commands.is_empty() {
+        return Ok(Vec::new());
+    }
+    let applied = if commands.iter().any(|(_, command)| command.takes_long()) {
+        let store = Arc::clone(store);
+        tokio::task::spawn_blocking(move || store.apply(commands)).await?
+    } else {
+        store.apply(commands)
+    };
+    applied.map_err(|error| {
+        let why = format!("a restored state cannot be applied by this build, only by the leader's: {error}");
+        io::Error::new(io::ErrorKind::InvalidData, why)
+    })
+}
+
 impl RaftStateMachine<TypeConfig> for Machine {
     type SnapshotData = Bytes;
     type SnapshotBuilder = Builder;
@@ -91,7 +111,7 @@ impl RaftStateMachine<TypeConfig> for Machine {
     {
         let mut batches = entries.ready_chunks(BATCH);
         while let Some(batch) = batches.next().await {
-            self.apply_batch(batch)?;
+            self.apply_batch(batch).await?;
         }
         Ok(())
     }

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
+use lictor_store::MAX_STATE;
 use lictor_sys::file;
 use sha2::{Digest, Sha256};
 
@@ -21,9 +22,6 @@ const MAGIC: &[u8; 8] = b"LICTSNAP";
 const SUFFIX: &str = ".snap";
 /// How many snapshots are kept.
 const KEPT: usize = 2;
-/// The largest snapshot that is read, in bytes.
-pub(crate) const MAX_SIZE: u64 = 4 * 1024 * 1024 * 1024;
-
 /// Where snapshots are kept.
 pub(crate) struct SnapshotHome {
     place: Place,
@@ -189,7 +187,7 @@ fn digest(head: &[u8], data: &[u8]) -> [u8; 32] {
 }
 
 fn read(path: &Path) -> io::Result<(SnapshotMeta, Bytes)> {
-    let content = Bytes::from(file::read_bounded(path, MAX_SIZE).map_err(|error| at(path, &error))?);
+    let content = Bytes::from(file::read_bounded(path, MAX_STATE).map_err(|error| at(path, &error))?);
     decode(&content).map_err(|error| at(path, &error))
 }
 

@@ -79,6 +79,9 @@ pub(crate) struct Knowledge {
     /// What tells the events that it has heard of from others.
     #[serde(default)]
     pub(crate) heard: Vec<u64>,
+    /// Events from before this time are no news to it.
+    #[serde(default)]
+    pub(crate) hears_from: u64,
     /// Events that the other has not heard of.
     #[serde(default)]
     pub(crate) events: Vec<Bytes>,

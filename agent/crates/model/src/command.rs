@@ -58,6 +58,15 @@ pub enum Command {
     Prepared(PreparedChange),
 }
 
+impl Command {
+    /// Whether it may take so long to apply, seconds even, that nothing else should have to wait for
+    /// the thread that does it.
+    #[must_use]
+    pub fn takes_long(&self) -> bool {
+        matches!(self, Self::Restore(Restore::Commit { .. }))
+    }
+}
+
 /// A saved state is larger than a command may be, so it comes in pieces, which change nothing that
 /// anybody could read; the last step puts it in place at once. Every server that has the log, or a
 /// snapshot of Raft's taken in between, comes to the same.

@@ -68,8 +68,9 @@ impl Request {
     pub fn may_repeat(&self) -> bool {
         match self {
             // A transfer that nobody goes on with does nothing.
-            Self::Read { .. } | Self::Save { .. } | Self::Restore { .. } => true,
-            Self::Write { .. } => false,
+            Self::Read { .. } | Self::Save { .. } => true,
+            // One restoration at a time: the second try would meet the first.
+            Self::Write { .. } | Self::Restore { .. } => false,
             Self::Servers { request, .. } => request.only_asks(),
         }
     }

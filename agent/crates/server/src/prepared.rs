@@ -275,8 +275,8 @@ mod tests {
             Some(NodeCoordinate { node: (*node).into(), segment: String::new(), coord })
         });
         let commands = registered.chain([Command::UpdateCoordinates(placed.collect())]);
-        store.apply(commands.zip(2..).map(|(command, index)| (RaftIndex(index), command)));
-        store.apply([(RaftIndex(90), Command::Prepared(PreparedChange::Create(Box::new(named()))))]);
+        store.apply(commands.zip(2..).map(|(command, index)| (RaftIndex(index), command))).unwrap();
+        store.apply([(RaftIndex(90), Command::Prepared(PreparedChange::Create(Box::new(named()))))]).unwrap();
         store
     }
 

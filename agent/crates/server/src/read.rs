@@ -72,7 +72,8 @@ impl Server {
         loop {
             let waiting = self.store.watchers().register(evaluation.watches.clone());
             let newest = self.store.snapshot();
-            if Arc::ptr_eq(&newest, &snapshot) {
+            // A state that came as a restored one may be seen before it is counted as such.
+            if Arc::ptr_eq(&newest, &snapshot) && self.store.restores() == restores {
                 tokio::select! {
                     () = waiting.changed() => {}
                     () = &mut deadline => return Ok(Attempt::Done(self.reply(query, evaluation, &snapshot, options))),

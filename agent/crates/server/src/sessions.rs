@@ -132,7 +132,7 @@ mod tests {
         assert!(!ended_at(true, 61) && !ended_at(true, 80), "the whole time again");
         assert!(ended_at(true, 81));
 
-        store.apply([(RaftIndex(5), Command::EndSessions(vec!["s".into()]))]);
+        store.apply([(RaftIndex(5), Command::EndSessions(vec!["s".into()]))]).unwrap();
         let mut delay_ended_at = |has_lease, seconds| {
             let commands = look(&mut timers, has_lease, &store.snapshot(), at(seconds));
             commands.iter().any(|command| matches!(command, Command::EndLockDelays(_)))

@@ -19,7 +19,7 @@ use lictor_model::seam::{Content, Saved};
 use lictor_model::{Code, Error, Result};
 use lictor_rpc::message::{Answer, Request};
 use lictor_rpc::transfer::{self, Elsewhere, MAX_PIECE, Opened, Place as Steps};
-use lictor_store::{Snapshot, Store, check_saved};
+use lictor_store::{MAX_STATE, Snapshot, Store, gather_saved};
 use lictor_sys::clock::Clock;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
@@ -32,10 +32,10 @@ use crate::place::{Attempt, Came, mismatch};
 use crate::prepare;
 use crate::transfers::{Inlet, Outlet, Restoring, WAITING, WRITTEN};
 
-/// The largest state that is restored, in bytes.
-const MAX_STATE: u64 = 4 * 1024 * 1024 * 1024;
 /// How long putting a state in place may take, beyond what any command may.
 const COMMIT_LIMIT: Duration = Duration::from_secs(600);
+/// How often it is looked whether that came to nothing.
+const COMMIT_LOOK: Duration = Duration::from_millis(250);
 /// How often it is looked what transfers nobody goes on with, and whether a restoration was left
 /// unfinished.
 const LOOK_AFTER: Duration = Duration::from_secs(10);
@@ -107,10 +107,11 @@ impl Server {
         let (pieces, incoming) = mpsc::channel(WAITING);
         let (consensus, store) = (Arc::clone(&self.consensus), Arc::clone(&self.store));
         let outcome = tokio::spawn(async move {
-            let _turn = turn;
-            let reading = tokio::task::spawn_blocking(move || read(Inlet::new(incoming)));
-            let state = reading.await.map_err(|_| Error::stopping())??;
-            replace(&consensus, &store, state).await
+            let present = Arc::clone(&store);
+            // Reading goes on when this task is dropped, and so does its turn.
+            let reading = tokio::task::spawn_blocking(move || (read(Inlet::new(incoming), &present), turn));
+            let (state, _turn) = reading.await.map_err(|_| Error::stopping())?;
+            replace(&consensus, &store, state?).await
         });
         let restoring = Restoring { pieces, outcome: AbortOnDropHandle::new(outcome) };
         let id = self.transfers.add_restoring(restoring)?;
@@ -152,10 +153,22 @@ async fn commit(consensus: &Consensus, store: &Store, step: Restore) -> Result<(
     if error.code != Code::Timeout {
         return Err(error);
     }
-    let replaced = tokio::time::timeout(COMMIT_LIMIT, restores.changed()).await;
+    let still_leads = || consensus.is_leader() && consensus.status().term == term;
+    let came_to_nothing = async {
+        while still_leads() && store.snapshot().is_being_replaced() {
+            tokio::time::sleep(COMMIT_LOOK).await;
+        }
+        // The new state may be seen before it is counted.
+        tokio::time::sleep(COMMIT_LOOK).await;
+    };
+    let replaced = tokio::select! {
+        biased;
+        changed = restores.changed() => changed.is_ok(),
+        () = came_to_nothing => restores.has_changed().is_ok_and(|changed| changed),
+        () = tokio::time::sleep(COMMIT_LIMIT) => false,
+    };
     // Only somebody else's state could have come in another way, and only to who leads no more.
-    let still_leads = consensus.is_leader() && consensus.status().term == term;
-    if matches!(replaced, Ok(Ok(()))) && still_leads { Ok(()) } else { Err(error) }
+    if replaced && still_leads() { Ok(()) } else { Err(error) }
 }
 
 async fn propose(consensus: &Consensus, step: Restore) -> Result<()> {
@@ -173,7 +186,9 @@ pub async fn run(server: Arc<Server>, stop: CancellationToken) {
             () = stop.cancelled() => break,
             _ = look.tick() => {
                 server.transfers.expire(Instant::now());
-                server.tidy().await;
+                if stop.run_until_cancelled(server.tidy()).await.is_none() {
+                    break;
+                }
             }
         }
     }
@@ -194,22 +209,18 @@ fn write(state: &Snapshot, described: Meta, pieces: mpsc::Sender<Result<Bytes>>)
     }
 }
 
-/// Reads a saved state to its end, and checks everything about it.
-fn read(from: impl Read) -> Result<Vec<Bytes>> {
+/// Reads a saved state to its end, and checks everything about it; also that it can gather beside
+/// the present one.
+fn read(from: impl Read, store: &Store) -> Result<Vec<Bytes>> {
     let taken = lictor_archive::read(from, MAX_STATE, |_, state| {
-        let mut pieces = Vec::new();
-        loop {
-            let mut piece = Vec::new();
-            state.take(MAX_PIECE as u64).read_to_end(&mut piece).map_err(|error| error.to_string())?;
-            if piece.is_empty() {
-                return Ok(pieces);
-            }
-            pieces.push(Bytes::from(piece));
-        }
+        gather_saved(state, MAX_PIECE).map_err(|error| error.to_string())
     });
-    let (_, pieces) = taken.map_err(|error| Error::failed(error.to_string()))?;
-    check_saved(&pieces).map_err(|error| Error::failed(error.to_string()))?;
-    Ok(pieces)
+    let (meta, pieces) = taken.map_err(|error| Error::failed(error.to_string()))?;
+    if store.snapshot().has_room_for(meta.size) {
+        return Ok(pieces);
+    }
+    let why = format!("the snapshot is too large: with the present state it has more than {MAX_STATE} bytes");
+    Err(Error::failed(why))
 }
 
 #[cfg(test)]
@@ -226,16 +237,17 @@ mod tests {
     #[test]
     fn what_is_saved_can_be_restored() {
         let store = store_with_session("10s");
-        assert!(!read(saved(&store.snapshot()).as_slice()).unwrap().is_empty());
+        assert!(!read(saved(&store.snapshot()).as_slice(), &store).unwrap().is_empty());
     }
 
     #[test]
     fn a_file_whose_state_is_none_is_refused() {
         let mut bytes = Vec::new();
         lictor_archive::write(&mut bytes, Meta::new(1, 1, 0), |to| to.write_all(&[1, 0xc1])).unwrap();
-        assert!(read(bytes.as_slice()).unwrap_err().to_string().contains("cannot be read"));
+        let refusal = |bytes: &[u8]| read(bytes, &Store::new()).unwrap_err().to_string();
+        assert!(refusal(&bytes).contains("cannot be read"));
         let mut bytes = Vec::new();
         lictor_archive::write(&mut bytes, Meta::new(1, 1, 0), |to| to.write_all(&[9])).unwrap();
-        assert!(read(bytes.as_slice()).unwrap_err().to_string().contains("version 9"));
+        assert!(refusal(&bytes).contains("version 9"));
     }
 }

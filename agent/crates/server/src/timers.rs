@@ -130,11 +130,13 @@ pub(crate) mod tests {
         };
         let lock =
             KvChange::Lock { key: "k".into(), value: "".into(), flags: 0, session: session.id.clone() };
-        store.apply([
-            (RaftIndex(2), Command::Register(Box::new(node))),
-            (RaftIndex(3), Command::CreateSession(Box::new(session))),
-            (RaftIndex(4), Command::Kv(lock)),
-        ]);
+        store
+            .apply([
+                (RaftIndex(2), Command::Register(Box::new(node))),
+                (RaftIndex(3), Command::CreateSession(Box::new(session))),
+                (RaftIndex(4), Command::Kv(lock)),
+            ])
+            .unwrap();
         store
     }
 
@@ -161,12 +163,12 @@ pub(crate) mod tests {
         let mut timers = Timers::default();
         timers.update(&store.snapshot(), start);
         assert_eq!(timers.wait(start), None, "a session without a time to live never expires");
-        store.apply([(RaftIndex(5), Command::EndSessions(vec!["s".into()]))]);
+        store.apply([(RaftIndex(5), Command::EndSessions(vec!["s".into()]))]).unwrap();
         timers.update(&store.snapshot(), start);
         assert_eq!(timers.wait(start), Some(Duration::from_secs(7)));
         let ended = timers.ended_delays(start + Duration::from_secs(7), 9);
         assert_eq!(ended, [LockDelay { key: "k".into(), since: RaftIndex(5) }]);
-        store.apply([(RaftIndex(6), Command::EndLockDelays(ended))]);
+        store.apply([(RaftIndex(6), Command::EndLockDelays(ended))]).unwrap();
         timers.update(&store.snapshot(), start);
         assert_eq!(timers.wait(start), None);
     }

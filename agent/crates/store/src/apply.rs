@@ -14,6 +14,7 @@ mod txn;
 use lictor_model::RaftIndex;
 use lictor_model::command::{Command, Outcome};
 
+use crate::encode::RestoreError;
 use crate::snapshot::Snapshot;
 use crate::watch::Watch;
 
@@ -26,17 +27,18 @@ pub(crate) struct Change<'a> {
     touched: &'a mut Vec<Watch>,
 }
 
-/// Applies one command; what it touches is added to `touched`.
+/// Applies one command; what it touches is added to `touched`. Fails only if it puts a state in place
+/// that cannot be read.
 pub(crate) fn apply(
     state: &mut Snapshot,
     index: RaftIndex,
     command: Command,
     touched: &mut Vec<Watch>,
-) -> Outcome {
+) -> Result<Outcome, RestoreError> {
     let index = RaftIndex(index.0.saturating_add(state.ahead));
     state.index = index;
     let mut change = Change { state, index, touched };
-    match command {
+    let outcome = match command {
         Command::Register(registration) => change.register(*registration),
         Command::Deregister(deregistration) => change.deregister(&deregistration),
         Command::Kv(kv) => change.kv(kv),
@@ -46,11 +48,12 @@ pub(crate) fn apply(
         Command::SetAutopilot { config, cas } => change.set_autopilot(*config, cas),
         Command::UpdateCoordinates(coordinates) => change.update_coordinates(coordinates),
         Command::Transaction(operations) => Outcome::Transaction(change.transaction(&operations)),
-        Command::Restore(step) => change.restore(step),
+        Command::Restore(step) => change.restore(step)?,
         Command::Prepared(prepared) => change.prepared(prepared),
         // Nothing that is replicated changes; a log that has one all the same stays readable.
         Command::RenewSession(_) => Outcome::Done,
-    }
+    };
+    Ok(outcome)
 }
 
 impl Change<'_> {

@@ -38,6 +38,12 @@ pub enum RestoreError {
         /// The version it has.
         found: u8,
     },
+    /// What is written after it could not be newer than it.
+    #[error("the snapshot's index {found} is too large")]
+    Index {
+        /// The index it has.
+        found: u64,
+    },
     /// Something follows that belongs to no state.
     #[error("the snapshot goes on after its end")]
     TooLong,

@@ -32,7 +32,14 @@ pub struct Evaluation {
 /// [`Failed`](lictor_model::Code::Failed) if a filter does not fit what it filters, or a template the
 /// name it was asked by; [`NotFound`](lictor_model::Code::NotFound) for an unknown prepared query.
 pub fn eval(snapshot: &Snapshot, query: &Query, authorizer: &Authorizer) -> Result<Evaluation> {
-    let view = View { snapshot, authorizer };
+    let mut evaluation = evaluate(&View { snapshot, authorizer }, query)?;
+    // What was restored may have lower indexes than what was there before. Who comes back with one
+    // of those has not seen yet that everything was replaced.
+    evaluation.index = evaluation.index.max(snapshot.restored);
+    Ok(evaluation)
+}
+
+fn evaluate(view: &View<'_>, query: &Query) -> Result<Evaluation> {
     match query {
         Query::KvGet { key } => Ok(view.kv_get(key)),
         Query::KvList { prefix } => Ok(view.kv_list(prefix)),

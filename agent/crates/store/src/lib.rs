@@ -33,7 +33,7 @@ use tokio::sync::watch as channel;
 pub use encode::RestoreError;
 pub use eval::{Evaluation, eval};
 pub use near::{sort_by_distance, sort_instances_by_distance};
-pub use restore::check_saved;
+pub use restore::{MAX_STATE, gather_saved};
 pub use snapshot::{Difference, PendingDelay, Sizes, Snapshot};
 pub use watch::{Waiting, Watch, WatchSet, Watchers};
 
@@ -56,7 +56,14 @@ impl Store {
 
     /// Applies committed commands in order, publishes one new snapshot and wakes who waits for
     /// what they touched. Returns what each came to.
-    pub fn apply(&self, batch: impl IntoIterator<Item = (RaftIndex, Command)>) -> Vec<Outcome> {
+    ///
+    /// # Errors
+    /// If a state is to be put in place that this build cannot read. Nothing of the batch is applied
+    /// then, and nothing may follow it: other servers may have been able to read it.
+    pub fn apply(
+        &self,
+        batch: impl IntoIterator<Item = (RaftIndex, Command)>,
+    ) -> Result<Vec<Outcome>, RestoreError> {
         let _writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
         let mut next = Snapshot::clone(&self.current.load());
         let restored_before = next.restored;
@@ -64,7 +71,7 @@ impl Store {
         let outcomes = batch
             .into_iter()
             .map(|(index, command)| apply::apply(&mut next, index, command, &mut touched))
-            .collect();
+            .collect::<Result<_, _>>()?;
         let is_replaced = next.restored != restored_before;
         self.current.store(Arc::new(next));
         if is_replaced {
@@ -72,7 +79,7 @@ impl Store {
         } else {
             self.watchers.wake(&touched);
         }
-        outcomes
+        Ok(outcomes)
     }
 
     /// The newest state.

@@ -178,7 +178,7 @@ proptest! {
         let mut naive = Naive::default();
         for (change, index) in changes.into_iter().zip(1..) {
             let expected = naive.apply(index, &change);
-            let outcomes = store.apply([(RaftIndex(index), Command::Kv(change))]);
+            let outcomes = store.apply([(RaftIndex(index), Command::Kv(change))]).unwrap();
             prop_assert_eq!(outcomes, vec![Outcome::Applied(expected)]);
             let Answer::Entries(entries) = ask(&store.snapshot(), &Query::KvList { prefix: "".into() }).answer
             else { unreachable!() };
@@ -205,7 +205,7 @@ proptest! {
                 .iter()
                 .map(|(_, evaluation)| store.watchers().register(evaluation.watches.clone()))
                 .collect();
-            store.apply([(RaftIndex(index), command.clone())]);
+            store.apply([(RaftIndex(index), command.clone())]).unwrap();
             for ((query, old), waiting) in before.iter().zip(&waiting) {
                 let new = ask(&store.snapshot(), query);
                 let woken = is_woken(waiting);
@@ -231,7 +231,7 @@ proptest! {
     #[test]
     fn a_restored_snapshot_answers_the_same(commands in prop::collection::vec(command(), 1..40)) {
         let store = Store::new();
-        store.apply(commands.into_iter().zip(1..).map(|(command, index)| (RaftIndex(index), command)));
+        store.apply(commands.into_iter().zip(1..).map(|(command, index)| (RaftIndex(index), command))).unwrap();
         let encoded = store.snapshot().encode();
         let restored = Store::new();
         restored.restore(&encoded).unwrap();
@@ -272,23 +272,23 @@ fn register(node: &str, service: &str, status: Status) -> Command {
 #[test]
 fn an_unrelated_service_wakes_nobody() {
     let store = Store::new();
-    store.apply([(RaftIndex(1), register("n", "web", Status::Passing))]);
+    store.apply([(RaftIndex(1), register("n", "web", Status::Passing))]).unwrap();
     let query = Query::Health(ServiceSelector { service: "WEB".into(), ..ServiceSelector::default() });
     let before = ask(&store.snapshot(), &query);
     let waiting = store.watchers().register(before.watches.clone());
-    store.apply([(RaftIndex(2), register("n", "db", Status::Critical))]);
+    store.apply([(RaftIndex(2), register("n", "db", Status::Critical))]).unwrap();
     assert!(!is_woken(&waiting));
     assert_eq!(ask(&store.snapshot(), &query).index, before.index);
-    store.apply([(RaftIndex(3), register("n", "web", Status::Passing))]);
+    store.apply([(RaftIndex(3), register("n", "web", Status::Passing))]).unwrap();
     assert!(!is_woken(&waiting), "registering the same again changes nothing");
-    store.apply([(RaftIndex(4), register("n", "web", Status::Critical))]);
+    store.apply([(RaftIndex(4), register("n", "web", Status::Critical))]).unwrap();
     assert!(is_woken(&waiting));
 }
 
 #[test]
 fn a_check_of_the_node_wakes_those_who_look_at_health_but_not_at_the_service_s_own_checks() {
     let store = Store::new();
-    store.apply([(RaftIndex(2), register("n", "web", Status::Passing))]);
+    store.apply([(RaftIndex(2), register("n", "web", Status::Passing))]).unwrap();
     let selector = ServiceSelector { service: "web".into(), ..ServiceSelector::default() };
     let health = ask(&store.snapshot(), &Query::Health(selector));
     let own = Query::ServiceChecks { service: "web".into(), selector: NodeSelector::default() };
@@ -301,7 +301,7 @@ fn a_check_of_the_node_wakes_those_who_look_at_health_but_not_at_the_service_s_o
         checks: vec![Arc::new(of_node)],
         ..Registration::default()
     }));
-    store.apply([(RaftIndex(3), command)]);
+    store.apply([(RaftIndex(3), command)]).unwrap();
     assert!(is_woken(&health));
     assert!(!is_woken(&own));
 }
@@ -312,7 +312,7 @@ fn a_service_that_does_not_exist_yet_can_be_waited_for() {
     let query = Query::Health(ServiceSelector { service: "web".into(), ..ServiceSelector::default() });
     let before = ask(&store.snapshot(), &query);
     let waiting = store.watchers().register(before.watches);
-    store.apply([(RaftIndex(5), register("n", "web", Status::Passing))]);
+    store.apply([(RaftIndex(5), register("n", "web", Status::Passing))]).unwrap();
     assert!(is_woken(&waiting));
     assert_eq!(ask(&store.snapshot(), &query).index, RaftIndex(5));
 }
@@ -326,7 +326,7 @@ fn a_refused_registration_changes_nothing() {
         checks: vec![Arc::new(Check { id: "c".into(), service_id: "none".into(), ..Check::default() })],
         ..Registration::default()
     }));
-    let outcomes = store.apply([(RaftIndex(9), command)]);
+    let outcomes = store.apply([(RaftIndex(9), command)]).unwrap();
     assert!(matches!(outcomes.as_slice(), [Outcome::Refused(_)]));
     assert_eq!(store.snapshot().nodes().count(), 0);
     assert_eq!(store.snapshot().index(), RaftIndex(9));
@@ -343,7 +343,7 @@ fn a_filtered_list_of_services_follows_every_field_and_the_plain_one_does_not() 
             service: Some(Arc::new(service)),
             ..Registration::default()
         };
-        store.apply([(RaftIndex(index), Command::Register(Box::new(registration)))]);
+        store.apply([(RaftIndex(index), Command::Register(Box::new(registration)))]).unwrap();
     };
     let filter = lictor_model::filter::Filter::from("ServicePort == 81".to_owned());
     let filtered = Query::Services(NodeSelector { filter, ..NodeSelector::default() });
@@ -370,7 +370,7 @@ fn a_node_can_be_waited_for_by_its_id_in_any_case() {
         address: "10.0.0.1".to_owned(),
         ..Registration::default()
     }));
-    store.apply([(RaftIndex(4), command)]);
+    store.apply([(RaftIndex(4), command)]).unwrap();
     assert!(is_woken(&waiting));
     let after = ask(&store.snapshot(), &query);
     assert!(matches!(after.answer, Answer::NodeServices(Some(_))));
@@ -402,19 +402,19 @@ fn an_ipv6_address_is_found_however_it_is_written() {
             other => panic!("{other:?}"),
         }
     };
-    store.apply([(RaftIndex(2), at("2001:DB8:0::6"))]);
+    store.apply([(RaftIndex(2), at("2001:DB8:0::6"))]).unwrap();
     assert_eq!(counts("2001:db8::6"), (1, 1));
     assert_eq!(counts("2001:db8::7"), (0, 0));
-    store.apply([(RaftIndex(3), at("10.0.0.1"))]);
+    store.apply([(RaftIndex(3), at("10.0.0.1"))]).unwrap();
     assert_eq!((counts("10.0.0.1"), counts("2001:db8::6")), ((1, 1), (0, 0)));
 }
 
 #[test]
 fn a_restore_wakes_who_waits_even_if_indexes_went_back() {
     let store = Store::new();
-    store.apply([(RaftIndex(1), register("n", "web", Status::Passing))]);
+    store.apply([(RaftIndex(1), register("n", "web", Status::Passing))]).unwrap();
     let early = store.snapshot().encode();
-    store.apply([(RaftIndex(9), register("n", "web", Status::Critical))]);
+    store.apply([(RaftIndex(9), register("n", "web", Status::Critical))]).unwrap();
     let query = Query::Health(ServiceSelector { service: "web".into(), ..ServiceSelector::default() });
     let before = ask(&store.snapshot(), &query);
     let (waiting, restores) = (store.watchers().register(before.watches), store.restores());

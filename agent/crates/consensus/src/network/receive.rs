@@ -3,11 +3,11 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bytes::BytesMut;
+use lictor_store::MAX_STATE;
 use openraft::errors::RaftError;
 use openraft::raft::{SnapshotResponse, VoteRequest};
 
 use crate::network::{Answer, Chunk, KEEPS_PROMISE, Message, Promise};
-use crate::snapshot::MAX_SIZE;
 use crate::types::{Raft, Snapshot, SnapshotMeta, Vote};
 
 /// Hands messages from peers to Raft and puts snapshots together.
@@ -102,7 +102,7 @@ impl Receiver {
     }
 
     fn gather(&self, chunk: &Chunk) -> Result<Progress, String> {
-        if chunk.total > MAX_SIZE {
+        if chunk.total > MAX_STATE {
             return Err(format!("a snapshot of {} bytes is too large", chunk.total));
         }
         let mut incoming = self.incoming();

@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures::future::join_all;
 use lictor_model::RaftIndex;
 use lictor_model::cluster::RaftServers;
-use lictor_model::command::{Deregistration, KvChange, Registration};
+use lictor_model::command::{Deregistration, KvChange, Registration, Restore};
 use proptest::prelude::{Strategy, any, prop_oneof};
 use proptest::test_runner::{Config, TestRunner};
 
@@ -77,6 +77,41 @@ async fn what_is_too_large_is_refused_and_the_rest_goes_on() {
     assert_eq!(refused, 4);
     server.put("a", "1").await;
     server.consensus.shutdown().await;
+}
+
+/// The steps that put a saved state in place.
+fn restore(state: Vec<u8>) -> [Command; 3] {
+    let (id, size, data) = (uuid::Uuid::nil(), state.len() as u64, Bytes::from(state));
+    let steps = [Restore::Begin { id }, Restore::Piece { id, offset: 0, data }, Restore::Commit { id, size }];
+    steps.map(Command::Restore)
+}
+
+#[tokio::test]
+async fn a_restored_state_is_in_place_once_that_is_acknowledged() {
+    let server = open(Storage::Memory, options(1)).await.unwrap();
+    server.consensus.bootstrap().await.unwrap();
+    let mut saved = Vec::new();
+    server.store.snapshot().encode_saved(&mut saved).unwrap();
+    server.put("a", "1").await;
+    for step in restore(saved) {
+        assert_eq!(server.consensus.propose(step).await.unwrap().1, Outcome::Done);
+    }
+    assert_eq!(server.store.snapshot().sizes().kv, 0);
+    server.put("a", "2").await;
+    server.consensus.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_server_that_cannot_read_a_restored_state_stops() {
+    let server = open(Storage::Memory, options(1)).await.unwrap();
+    server.consensus.bootstrap().await.unwrap();
+    let [begin, piece, commit] = restore(b"\x09 of a later build".to_vec());
+    for step in [begin, piece] {
+        assert_eq!(server.consensus.propose(step).await.unwrap().1, Outcome::Done);
+    }
+    assert!(matches!(server.consensus.propose(commit).await, Err(ProposeError::Fatal(_))));
+    let reason = tokio::time::timeout(DEADLINE, server.consensus.fatal()).await.unwrap();
+    assert!(reason.contains("version 9"), "{reason}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -116,10 +116,10 @@ impl Events {
 
     /// Takes an event from someone else. Says whether it is news.
     pub(crate) fn offer(&mut self, fired: Fired, encoded: &[u8]) -> bool {
-        let is_old = fired.time < self.oldest || fired.time.saturating_add(WINDOW) < self.clock;
+        let is_old = fired.time < self.hears_from();
         let is_absurd = fired.time >= self.clock.saturating_add(FARTHEST);
         let is_known = self.kept.contains_key(&(fired.time, hash(encoded)));
-        if !self.has_met || is_old || is_absurd || is_known {
+        if is_old || is_absurd || is_known {
             return false;
         }
         self.take(fired, encoded);
@@ -164,12 +164,17 @@ impl Events {
         self.kept.keys().map(|(_, key)| *key).collect()
     }
 
-    /// Those that somebody else does not have.
-    pub(crate) fn lacking(&self, theirs: &[u64]) -> Vec<Bytes> {
+    /// What was fired before this is no news here.
+    pub(crate) fn hears_from(&self) -> u64 {
+        if self.has_met { self.oldest.max(self.clock.saturating_sub(WINDOW)) } else { u64::MAX }
+    }
+
+    /// Those that are news to somebody else.
+    pub(crate) fn lacking(&self, theirs: &[u64], hears_from: u64) -> Vec<Bytes> {
         let theirs: HashSet<u64> = theirs.iter().copied().collect();
         self.kept
             .iter()
-            .filter(|((_, key), _)| !theirs.contains(key))
+            .filter(|((time, key), _)| *time >= hears_from && !theirs.contains(key))
             .map(|(_, event)| event.clone())
             .collect()
     }
@@ -308,8 +313,13 @@ mod tests {
             offer(&mut one, 1, name);
         }
         offer(&mut other, 1, "a");
-        assert_eq!(one.lacking(&other.keys()), [Bytes::from(fired(1, "b").1)]);
-        assert!(other.lacking(&one.keys()).is_empty());
+        let lacking = |one: &Events, other: &Events| one.lacking(&other.keys(), other.hears_from());
+        assert_eq!(lacking(&one, &other), [Bytes::from(fired(1, "b").1)]);
+        assert!(lacking(&other, &one).is_empty());
+        let mut late = Events::default();
+        assert!(lacking(&one, &late).is_empty(), "it has met nobody");
+        late.meet(one.clock());
+        assert!(lacking(&one, &late).is_empty(), "that is over for who comes late");
     }
 
     #[test]

@@ -10,6 +10,7 @@ use lictor_sys::clock::Moment;
 use rand_for_foca::RngExt;
 use rand_for_foca::seq::IteratorRandom;
 
+use crate::pool::inbox::Inbox;
 use crate::pool::keys::Whom;
 use crate::pool::table::MAX_MEMBERS;
 use crate::pool::timers::Due;
@@ -167,7 +168,8 @@ impl Pool {
             records: records.unwrap_or_default(),
             clock: inbox.events.clock(),
             heard: inbox.events.keys(),
-            events: theirs.map(|theirs| inbox.events.lacking(&theirs.heard)).unwrap_or_default(),
+            hears_from: inbox.events.hears_from(),
+            events: theirs.map(|theirs| unheard(&inbox, theirs)).unwrap_or_default(),
         }
     }
 
@@ -430,7 +432,7 @@ impl Pool {
         let theirs = versions(knowledge);
         let newer = self.table.newer_than(&theirs);
         let lacking = encoded(newer.filter(|record| record.id.key != self.me.id.key));
-        let unheard = self.inbox().events.lacking(&knowledge.heard);
+        let unheard = unheard(&self.inbox(), knowledge);
         let Some(to) = to.or_else(|| knowledge.members.first().map(|(id, ..)| id.address)) else { return };
         if !lacking.is_empty() {
             self.ask(to, Question::Take(lacking), Purpose::Take);
@@ -439,6 +441,11 @@ impl Pool {
             self.ask(to, Question::Hear(unheard), Purpose::Take);
         }
     }
+}
+
+/// Events that are news to somebody.
+fn unheard(inbox: &Inbox, theirs: &Knowledge) -> Vec<Bytes> {
+    inbox.events.lacking(&theirs.heard, theirs.hears_from)
 }
 
 /// How new the records are that somebody has.

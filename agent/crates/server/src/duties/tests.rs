@@ -39,7 +39,7 @@ fn carry_out_at(
         *index += 1;
         let authorizer = lictor_acl::Authorizer::agent();
         crate::prepare::prepare(&mut command, &authorizer, &crate::prepare::tests::settings()).unwrap();
-        store.apply([(RaftIndex(*index), command)]);
+        store.apply([(RaftIndex(*index), command)]).unwrap();
     }
     count
 }
@@ -98,7 +98,7 @@ fn what_the_agent_registered_of_its_node_stays() {
         node_meta: BTreeMap::from([("rack".to_owned(), "9".to_owned())]),
         ..Registration::default()
     };
-    store.apply([(RaftIndex(100), Command::Register(Box::new(rich)))]);
+    store.apply([(RaftIndex(100), Command::Register(Box::new(rich)))]).unwrap();
     let moved = Member { addr: "127.0.0.2".to_owned(), ..members[0].clone() };
     index = 100;
     assert_eq!(carry_out(&store, &[moved], &mut index), 1);
@@ -118,8 +118,8 @@ fn an_agent_that_registers_its_node_meanwhile_is_not_overwritten() {
         node_meta: BTreeMap::from([("rack".to_owned(), "9".to_owned())]),
         ..Registration::default()
     };
-    store.apply([(RaftIndex(2), Command::Register(Box::new(rich)))]);
-    store.apply(planned.into_iter().map(|command| (RaftIndex(3), command)));
+    store.apply([(RaftIndex(2), Command::Register(Box::new(rich)))]).unwrap();
+    store.apply(planned.into_iter().map(|command| (RaftIndex(3), command))).unwrap();
     let node = store.snapshot().node("c1").cloned().unwrap();
     assert_eq!(node.meta.get("rack").map(String::as_str), Some("9"));
     assert_eq!(status_of(&store, "c1"), Some(Status::Passing));
@@ -138,8 +138,8 @@ fn a_member_that_moves_meanwhile_keeps_what_its_agent_registers() {
         node_meta: BTreeMap::from([("rack".to_owned(), "9".to_owned())]),
         ..Registration::default()
     };
-    store.apply([(RaftIndex(100), Command::Register(Box::new(rich)))]);
-    store.apply(planned.into_iter().map(|command| (RaftIndex(101), command)));
+    store.apply([(RaftIndex(100), Command::Register(Box::new(rich)))]).unwrap();
+    store.apply(planned.into_iter().map(|command| (RaftIndex(101), command))).unwrap();
     let node = store.snapshot().node("c1").cloned().unwrap();
     assert_eq!(node.meta.get("rack").map(String::as_str), Some("9"));
 }
@@ -152,7 +152,7 @@ fn former_members_get_time_to_come_back_and_nodes_that_never_were_members_stay()
     let external =
         Registration { node: "external".into(), address: "10.0.0.9".to_owned(), ..Registration::default() };
     index += 1;
-    store.apply([(RaftIndex(index), Command::Register(Box::new(external)))]);
+    store.apply([(RaftIndex(index), Command::Register(Box::new(external)))]).unwrap();
     let mut absences = Absences::default();
     assert_eq!(carry_out_at(&store, &[], &mut index, &mut absences, 100), 0);
     assert_eq!(carry_out_at(&store, &[], &mut index, &mut absences, 129), 0);

@@ -6,34 +6,35 @@ use lictor_model::{Error, RaftIndex};
 use uuid::Uuid;
 
 use crate::apply::Change;
-use crate::restore::{Incoming, MAX_SAVED};
+use crate::encode::RestoreError;
+use crate::restore::{Incoming, MAX_STATE};
 
 impl Change<'_> {
-    pub(super) fn restore(&mut self, step: Restore) -> Outcome {
+    pub(super) fn restore(&mut self, step: Restore) -> Result<Outcome, RestoreError> {
         let (id, done) = match step {
             Restore::Begin { id } => {
                 self.state.incoming = Some(Incoming::new(id));
                 (id, Ok(()))
             }
             Restore::Piece { id, offset, data } => (id, self.gather(id, offset, data)),
-            Restore::Commit { id, size } => (id, self.put_in_place(id, size)),
+            Restore::Commit { id, size } => (id, self.put_in_place(id, size)?),
             Restore::Abandon => {
                 self.state.incoming = None;
-                return Outcome::Done;
+                return Ok(Outcome::Done);
             }
         };
-        match done {
+        Ok(match done {
             Ok(()) => Outcome::Done,
             Err(why) => {
                 self.state.incoming.take_if(|incoming| incoming.id == id);
                 Outcome::Refused(Error::failed(why))
             }
-        }
+        })
     }
 
     fn gather(&mut self, id: Uuid, offset: u64, data: Bytes) -> Result<(), String> {
         let incoming = self.incoming(id)?;
-        if incoming.size != offset || offset.saturating_add(data.len() as u64) > MAX_SAVED {
+        if incoming.size != offset || offset.saturating_add(data.len() as u64) > MAX_STATE {
             return Err("a piece of the snapshot came out of order".to_owned());
         }
         incoming.size += data.len() as u64;
@@ -41,12 +42,16 @@ impl Change<'_> {
         Ok(())
     }
 
-    fn put_in_place(&mut self, id: Uuid, size: u64) -> Result<(), String> {
-        let incoming = self.incoming(id)?;
-        if incoming.size != size {
-            return Err("a piece of the snapshot is missing".to_owned());
-        }
-        let mut saved = incoming.state().map_err(|error| error.to_string())?;
+    /// What is refused here every server refuses. The leader has read this state before it proposed
+    /// it, so who cannot read it is another build than the leader: its state would no longer be the
+    /// others'.
+    fn put_in_place(&mut self, id: Uuid, size: u64) -> Result<Result<(), String>, RestoreError> {
+        let incoming = match self.incoming(id) {
+            Ok(incoming) if incoming.size == size => incoming,
+            Ok(_) => return Ok(Err("a piece of the snapshot is missing".to_owned())),
+            Err(why) => return Ok(Err(why)),
+        };
+        let mut saved = incoming.state()?;
         let in_log = self.index.0.saturating_sub(self.state.ahead);
         // Indexes never go back behind what was restored: what is written next has to be newer.
         let next = self.index.max(RaftIndex(saved.index.0.saturating_add(1)));
@@ -55,7 +60,7 @@ impl Change<'_> {
         saved.restored = next;
         saved.incoming = None;
         *self.state = saved;
-        Ok(())
+        Ok(Ok(()))
     }
 
     /// The restoration of this id. Another one may have taken its place, which goes on undisturbed.

@@ -69,7 +69,7 @@ fn session(id: &str) -> Session {
 fn with_sessions() -> Store {
     let store = Store::new();
     let create = |id| Command::CreateSession(Box::new(session(id)));
-    store.apply([(RaftIndex(2), node()), (RaftIndex(3), create("p")), (RaftIndex(4), create("q"))]);
+    store.apply([(RaftIndex(2), node()), (RaftIndex(3), create("p")), (RaftIndex(4), create("q"))]).unwrap();
     store
 }
 
@@ -79,7 +79,7 @@ fn lock(store: &Store, index: u64, session: &str) -> Outcome {
 }
 
 fn apply_one(store: &Store, index: u64, command: Command) -> Outcome {
-    store.apply([(RaftIndex(index), command)]).remove(0)
+    store.apply([(RaftIndex(index), command)]).unwrap().remove(0)
 }
 
 fn holder(store: &Store) -> String {
@@ -96,7 +96,7 @@ proptest! {
     fn no_lock_outlives_its_session(commands in prop::collection::vec(command(), 1..80)) {
         let store = Store::new();
         for (command, index) in commands.into_iter().zip(2..) {
-            store.apply([(RaftIndex(index), command)]);
+            store.apply([(RaftIndex(index), command)]).unwrap();
             let state = store.snapshot();
             let held: BTreeSet<(SessionId, Key)> = state
                 .kv

@@ -49,7 +49,7 @@ fn template(id: &str, name: &str) -> PreparedQuery {
 
 fn create(store: &Store, index: u64, query: PreparedQuery) -> Result<(), String> {
     let command = Command::Prepared(PreparedChange::Create(Box::new(query)));
-    match store.apply([(RaftIndex(index), command)]).remove(0) {
+    match store.apply([(RaftIndex(index), command)]).unwrap().remove(0) {
         Outcome::PreparedQuery(_) => Ok(()),
         Outcome::Refused(error) => Err(error.message),
         other => panic!("{other:?}"),
@@ -70,7 +70,7 @@ proptest! {
     fn no_query_outlives_its_session(commands in prop::collection::vec(command(), 1..80)) {
         let store = Store::new();
         for (command, index) in commands.into_iter().zip(2..) {
-            store.apply([(RaftIndex(index), command)]);
+            store.apply([(RaftIndex(index), command)]).unwrap();
             let (state, queries) = (store.snapshot(), listed(&store));
             let mut names = BTreeSet::new();
             for query in &queries {
@@ -94,7 +94,7 @@ fn a_query_ends_with_its_session_in_the_same_step_and_wakes_who_waits() {
     let store = Store::new();
     let session = Session { id: "p".into(), node: "n".into(), ..Session::default() };
     let created = Command::CreateSession(Box::new(session));
-    store.apply([(RaftIndex(2), register("n", "web", Status::Passing)), (RaftIndex(3), created)]);
+    store.apply([(RaftIndex(2), register("n", "web", Status::Passing)), (RaftIndex(3), created)]).unwrap();
     let bound = PreparedQuery { session: "p".into(), ..named(FIRST, "") };
     assert_eq!(create(&store, 4, bound), Ok(()));
     assert_eq!(create(&store, 5, named(SECOND, "q")), Ok(()));
@@ -104,7 +104,7 @@ fn a_query_ends_with_its_session_in_the_same_step_and_wakes_who_waits() {
         (found.index, store.watchers().register(found.watches))
     });
     assert_eq!([all.0, first.0, second.0].map(|index| index.0), [5, 4, 5]);
-    store.apply([(RaftIndex(6), Command::EndSessions(vec!["p".into()]))]);
+    store.apply([(RaftIndex(6), Command::EndSessions(vec!["p".into()]))]).unwrap();
     assert_eq!(listed(&store).iter().map(|query| query.name.as_str()).collect::<Vec<_>>(), ["q"]);
     assert_eq!([&all.1, &first.1, &second.1].map(is_woken), [true, true, false]);
     assert_eq!(ask(&store.snapshot(), &Query::PreparedQueries).index, RaftIndex(6));
@@ -137,7 +137,7 @@ fn what_cannot_stand_beside_the_others_is_refused() {
     assert_eq!(explain(SECOND), explain("q"));
     // The same again changes nothing.
     let same = Command::Prepared(PreparedChange::Update(Box::new(named(SECOND, "Q"))));
-    store.apply([(RaftIndex(9), same)]);
+    store.apply([(RaftIndex(9), same)]).unwrap();
     assert_eq!(ask(&store.snapshot(), &Query::PreparedQueries).index, RaftIndex(4));
 }
 
@@ -206,11 +206,13 @@ fn with_instances() -> Store {
             ..Registration::default()
         }))
     };
-    store.apply([
-        (RaftIndex(2), instance("n1", "10.0.0.1", Status::Passing)),
-        (RaftIndex(3), instance("n2", "10.0.0.2", Status::Warning)),
-        (RaftIndex(4), instance("n3", "10.0.0.3", Status::Critical)),
-    ]);
+    store
+        .apply([
+            (RaftIndex(2), instance("n1", "10.0.0.1", Status::Passing)),
+            (RaftIndex(3), instance("n2", "10.0.0.2", Status::Warning)),
+            (RaftIndex(4), instance("n3", "10.0.0.3", Status::Critical)),
+        ])
+        .unwrap();
     store
 }
 

@@ -1,11 +1,15 @@
 //! Replacing everything by a saved state, as commands.
 
+use std::io::Read;
+
 use bytes::Bytes;
 use lictor_model::command::{Command, KvChange, Outcome, Restore};
+use lictor_model::query::{CheckState, NodeSelector, Query};
 use lictor_model::{Key, RaftIndex};
 use uuid::Uuid;
 
-use crate::{Snapshot, Store, Watch, check_saved};
+use super::ask;
+use crate::{MAX_STATE, RestoreError, Snapshot, Store, Watch, gather_saved};
 
 fn set(key: &str, value: &str) -> Command {
     let value = Bytes::copy_from_slice(value.as_bytes());
@@ -32,7 +36,7 @@ fn steps(id: u128, state: &[u8]) -> Vec<Command> {
 }
 
 fn apply(store: &Store, from: u64, commands: Vec<Command>) -> Vec<Outcome> {
-    store.apply(commands.into_iter().zip(from..).map(|(command, index)| (RaftIndex(index), command)))
+    store.apply(commands.into_iter().zip(from..).map(|(command, index)| (RaftIndex(index), command))).unwrap()
 }
 
 fn entry(store: &Store, key: &str) -> Option<(String, RaftIndex)> {
@@ -94,6 +98,31 @@ fn what_is_written_after_the_state_of_a_longer_log_is_newer_than_all_of_it() {
 }
 
 #[test]
+fn who_has_seen_something_newer_than_what_was_restored_does_not_wait_for_it() {
+    let store = Store::new();
+    apply(&store, 2, vec![set("a", "1"), set("b", "1")]);
+    let state = saved(&store.snapshot());
+    apply(&store, 50, vec![set("a", "2")]);
+    let queries = [
+        Query::KvGet { key: "a".into() },
+        Query::KvGet { key: "absent".into() },
+        Query::KvList { prefix: "".into() },
+        Query::ChecksInState { state: CheckState::Any, selector: NodeSelector::default() },
+    ];
+    let indexes = || {
+        let snapshot = store.snapshot();
+        queries.each_ref().map(|query| ask(&snapshot, query).index)
+    };
+    apply(&store, 60, steps(1, &state));
+    let restored = indexes();
+    assert!(restored.iter().all(|index| *index > RaftIndex(60)), "{restored:?}");
+    apply(&store, 1000, vec![set("b", "2")]);
+    let after = indexes();
+    assert_eq!(after[0], restored[0], "what is written beside it moves nothing");
+    assert_eq!(after[2], RaftIndex(1000));
+}
+
+#[test]
 fn a_server_that_joins_in_between_comes_to_the_same() {
     let store = Store::new();
     apply(&store, 2, vec![set("a", "1")]);
@@ -136,12 +165,48 @@ fn nothing_is_put_in_place_that_is_not_whole() {
     let mut missing = steps(1, &state);
     missing.remove(3);
     refused(missing);
-    let mut torn = steps(1, &state[..state.len() - 3]);
-    refused(std::mem::take(&mut torn));
-    refused(steps(1, b"\x01 no state"));
-    refused(steps(1, &[state.as_slice(), b"more"].concat()));
-    assert!(check_saved(&[Bytes::from(state)]).is_ok());
-    assert!(check_saved(&[]).is_err());
+    let mut moved = steps(1, &state);
+    moved.swap(2, 3);
+    refused(moved);
+}
+
+#[test]
+fn a_state_is_gathered_in_pieces_and_no_further_than_it_is_one() {
+    let store = Store::new();
+    apply(&store, 2, vec![set("a", "1")]);
+    let state = saved(&store.snapshot());
+    let pieces = gather_saved(state.as_slice(), 7).unwrap();
+    assert_eq!(pieces.concat(), state);
+    assert!(pieces.iter().all(|piece| piece.len() <= 7));
+    assert!(gather_saved(&[][..], 7).is_err());
+    let endless = b"\x09".chain(std::io::repeat(0));
+    assert!(matches!(gather_saved(endless, 7), Err(RestoreError::Version { found: 9 })));
+
+    let far = Snapshot { index: RaftIndex(u64::MAX - 1), ..Snapshot::default() };
+    assert!(matches!(gather_saved(saved(&far).as_slice(), 7), Err(RestoreError::Index { .. })));
+}
+
+#[test]
+fn what_gathers_fits_beside_the_state_into_a_snapshot() {
+    let state = Store::new().snapshot();
+    assert!(state.has_room_for(MAX_STATE / 2));
+    assert!(!state.has_room_for(MAX_STATE));
+    assert!(!state.has_room_for(u64::MAX));
+}
+
+#[test]
+fn a_server_that_cannot_read_what_the_leader_could_goes_no_further() {
+    let store = Store::new();
+    apply(&store, 2, vec![set("a", "1")]);
+    let state = saved(&store.snapshot());
+    let torn = &state[..state.len() - 3];
+    for unreadable in [torn, b"\x01 no state", &[state.as_slice(), b"more"].concat(), b"\x09"] {
+        assert!(gather_saved(unreadable, 7).is_err(), "no leader proposes it");
+        let mut commands = vec![set("a", "2")];
+        commands.extend(steps(1, unreadable));
+        assert!(store.apply(commands.into_iter().zip(3..).map(|(c, i)| (RaftIndex(i), c))).is_err());
+        assert_eq!(entry(&store, "a").unwrap().0, "1", "nothing of the batch is published");
+    }
 }
 
 #[test]
