@@ -7,7 +7,6 @@ use lictor_model::check::Status;
 use lictor_model::probe::{Blindness, CheckRunner, Target};
 use lictor_sandbox::{Bounds, Sandbox, SandboxConfig};
 use serde_json::json;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
 #[tokio::test]
@@ -56,21 +55,6 @@ async fn the_end_of_a_long_body_is_kept() {
     let config = json!({"url": format!("http://{web}/body/600"), "output_max_size": 50});
     let detail = verdict(prepare(&sandbox, "http_check", config).await.run(SECOND).await).detail.unwrap();
     assert_eq!(detail.len(), 50);
-}
-
-/// A server that gives everybody the same body.
-async fn always(body: String) -> std::net::SocketAddr {
-    let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
-    let address = listener.local_addr().unwrap();
-    let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len());
-    tokio::spawn(async move {
-        while let Ok((mut stream, _)) = listener.accept().await {
-            let mut request = [0; 4096];
-            let _ = stream.read(&mut request).await;
-            let _ = stream.write_all(answer.as_bytes()).await;
-        }
-    });
-    address
 }
 
 #[tokio::test]

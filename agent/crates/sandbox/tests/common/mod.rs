@@ -137,3 +137,18 @@ async fn serve(mut stream: tokio::net::TcpStream) {
     };
     let _ = stream.write_all(bytes.as_bytes()).await;
 }
+
+/// A server that gives everybody the same body.
+pub async fn always(body: String) -> SocketAddr {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let mut request = [0; 4096];
+            let _ = stream.read(&mut request).await;
+            let _ = stream.write_all(answer.as_bytes()).await;
+        }
+    });
+    address
+}
