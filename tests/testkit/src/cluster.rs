@@ -143,13 +143,16 @@ impl Cluster {
     /// If it does not come to that.
     #[track_caller]
     pub fn wait_until_whole(&self) {
-        let leader = self.wait_for_leader();
-        let http = self.servers[leader].http();
         let nodes = self.running().count();
         let votes = self.servers.iter().filter(|server| server.is_running()).count();
         eventually_within(PATIENCE, "every node is healthy and every server follows", || {
-            let healthy = http.get("/v1/health/state/passing");
-            let raft = http.get("/v1/operator/raft/configuration");
+            // Who leads may be about to change, and may have been started a moment ago.
+            let leader = self.leader().ok_or("the servers agree on no leader")?;
+            let read = |path| {
+                self.servers[leader].http().request("GET", path, b"").map_err(|error| error.to_string())
+            };
+            let healthy = read("/v1/health/state/passing")?;
+            let raft = read("/v1/operator/raft/configuration")?;
             if healthy.status != 200 || raft.status != 200 {
                 return Err(format!("{} {}", healthy.text(), raft.text()));
             }

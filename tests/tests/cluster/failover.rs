@@ -13,6 +13,9 @@ const LIMIT: Duration = Duration::from_secs(30);
 /// The same for the median: several times of what a quiet machine needs.
 const MEDIAN: Duration = Duration::from_secs(10);
 
+/// What was acknowledged before a kill may be noted this long after it.
+const LATE: Duration = Duration::from_millis(50);
+
 /// Kills the leader again and again; returns how long each time it took to the next accepted write.
 fn kill_leaders(cluster: &mut Cluster, load: &Load, kills: usize) -> Vec<Duration> {
     let mut outages = Vec::new();
@@ -21,7 +24,7 @@ fn kill_leaders(cluster: &mut Cluster, load: &Load, kills: usize) -> Vec<Duratio
         cluster.servers[leader].kill();
         let killed = Instant::now();
         let accepted = eventually_within(LIMIT, "a write after the leader was killed", || {
-            load.first_after(killed).ok_or_else(|| format!("{} writes", load.count()))
+            load.first_after(killed + LATE).ok_or_else(|| format!("{} writes", load.count()))
         });
         outages.push(accepted - killed);
         cluster.servers[leader].spawn();
