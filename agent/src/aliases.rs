@@ -111,10 +111,10 @@ impl Aliases {
     ) -> Result<RaftIndex> {
         let checks = Query::NodeChecks { node: alias.node.clone(), filter: Filter::default() };
         let reply = self.read(checks, seen).await?;
-        let Answer::Checks(checks) = reply.answer.as_ref() else { return Err(unexpected()) };
+        let Answer::Checks(checks) = reply.answer.as_ref() else { return Err(Error::mismatch()) };
         let services = Query::NodeServices { node: alias.node.clone(), filter: Filter::default() };
         let services = self.read(services, RaftIndex::default()).await?;
-        let Answer::NodeServices(found) = services.answer.as_ref() else { return Err(unexpected()) };
+        let Answer::NodeServices(found) = services.answer.as_ref() else { return Err(Error::mismatch()) };
         let exists = || {
             let mut services = found.iter().flat_map(|found| &found.services);
             services.any(|service| service.id == alias.service)
@@ -132,10 +132,6 @@ impl Aliases {
             ReadOptions { consistency, min_index, max_wait: Some(MAX_WAIT), ..ReadOptions::default() };
         backend.read(query, options).await
     }
-}
-
-fn unexpected() -> Error {
-    Error::failed("the agent answered something else than it was asked")
 }
 
 /// How long to wait after so many failures in a row.

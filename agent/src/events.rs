@@ -78,7 +78,7 @@ pub(crate) async fn fire(
         ServerRequest::Fire { name: format!("{POOL_PREFIX}{}", event.name), payload: payload.into() };
     match upstream.about_servers(request, options).await? {
         ServerAnswer::Done => Ok(LocalAnswer::Fired(Arc::new(event))),
-        _ => Err(Error::failed("the servers answered something else than they were asked")),
+        _ => Err(Error::mismatch()),
     }
 }
 

@@ -89,7 +89,7 @@ impl Syncer {
         let (Answer::NodeServices(services), Answer::Checks(checks)) =
             (services.answer.as_ref(), checks.answer.as_ref())
         else {
-            return Err(Error::failed("the agent answered something else than it was asked"));
+            return Err(Error::mismatch());
         };
         let remote = Remote {
             node: services.as_ref().map(|found| Arc::clone(&found.node)),

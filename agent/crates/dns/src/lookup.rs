@@ -141,7 +141,7 @@ impl Lookup {
             Code::NoPath => Error::failed(error.message),
             _ => error,
         })?;
-        let Answer::Executed(executed) = answer.as_ref() else { return Err(mismatch()) };
+        let Answer::Executed(executed) = answer.as_ref() else { return Err(Error::mismatch()) };
         if executed.instances.is_empty() {
             return Ok(self.does_not_exist(asked.domain));
         }
@@ -184,7 +184,7 @@ impl Lookup {
                 Ok(self.follow(asked, found, ttl).await)
             }
             Answer::NodeServices(None) => Ok(self.does_not_exist(asked.domain)),
-            _ => Err(mismatch()),
+            _ => Err(Error::mismatch()),
         }
     }
 
@@ -206,7 +206,7 @@ impl Lookup {
             Answer::Nodes(nodes) => {
                 names.extend(nodes.iter().filter_map(|node| asked.domain.name_of_node(node)));
             }
-            _ => return Err(mismatch()),
+            _ => return Err(Error::mismatch()),
         }
         if names.is_empty() {
             match self.read(Query::InstancesAt { address }, None).await?.as_ref() {
@@ -214,7 +214,7 @@ impl Lookup {
                     let datacenter = instance.node.datacenter.as_str();
                     asked.domain.name_of_service(instance.service.name.as_str(), datacenter)
                 })),
-                _ => return Err(mismatch()),
+                _ => return Err(Error::mismatch()),
             }
         }
         if names.is_empty() {
@@ -305,10 +305,6 @@ fn healthy(answer: &Answer) -> Result<Vec<&Instance>> {
         Answer::Instances(instances) => {
             Ok(instances.iter().filter(|instance| instance.status() != Status::Critical).collect())
         }
-        _ => Err(mismatch()),
+        _ => Err(Error::mismatch()),
     }
-}
-
-fn mismatch() -> Error {
-    Error::failed("the agent answered something else than it was asked")
 }

@@ -44,7 +44,7 @@ impl Failure {
 
     /// The backend answered with something that the request cannot have.
     pub(crate) fn mismatch() -> Self {
-        Self::internal("the agent answered something else than it was asked")
+        Error::mismatch().into()
     }
 
     /// Adds the freshness headers of an answer of which nothing is known.

@@ -85,4 +85,10 @@ impl Error {
     pub fn stopping() -> Self {
         Self::new(Code::Unavailable, "the agent is shutting down")
     }
+
+    /// Whoever was asked gave an answer of a kind that the question cannot have.
+    #[must_use]
+    pub fn mismatch() -> Self {
+        Self::failed("the answer is of another kind than what was asked")
+    }
 }

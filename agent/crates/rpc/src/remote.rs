@@ -73,7 +73,7 @@ impl Remote {
         let limit = read_limit(&options) + self.settings.hold_timeout;
         match self.ask(Request::Read { query, options }, limit).await? {
             Answer::Reply(reply) => Ok(reply),
-            _ => Err(mismatch()),
+            _ => Err(Error::mismatch()),
         }
     }
 
@@ -85,7 +85,7 @@ impl Remote {
         let limit = WORK + self.settings.hold_timeout;
         match self.ask(Request::Write { command, options }, limit).await? {
             Answer::Outcome(outcome) => Ok(outcome),
-            _ => Err(mismatch()),
+            _ => Err(Error::mismatch()),
         }
     }
 
@@ -101,7 +101,7 @@ impl Remote {
         let limit = WORK + self.settings.hold_timeout;
         match self.ask(Request::Servers { request, options }, limit).await? {
             Answer::Servers(answer) => Ok(answer),
-            _ => Err(mismatch()),
+            _ => Err(Error::mismatch()),
         }
     }
 
@@ -126,7 +126,7 @@ impl Remote {
     async fn open(&self, request: Request) -> Result<Opened> {
         match self.ask(request, WORK + self.settings.hold_timeout).await? {
             Answer::Opened(opened) => Ok(opened),
-            _ => Err(mismatch()),
+            _ => Err(Error::mismatch()),
         }
     }
 
@@ -268,8 +268,4 @@ fn read_limit(options: &ReadOptions) -> Duration {
 
 fn unwritable(error: &message::CodecError) -> Error {
     Error::failed(format!("the request cannot be sent to a server: {error}"))
-}
-
-fn mismatch() -> Error {
-    Error::failed("the server answered something else than was asked")
 }

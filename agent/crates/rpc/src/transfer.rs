@@ -158,7 +158,7 @@ pub fn save(place: Arc<dyn Place>, id: Uuid) -> Content {
             }
             Stepped::Piece(piece) => Some((Ok(piece), Some(going))),
             Stepped::Failed(error) => Some((Err(error), None)),
-            Stepped::Done => Some((Err(mismatch()), None)),
+            Stepped::Done => Some((Err(Error::mismatch()), None)),
         }
     };
     Box::pin(stream::unfold(Some(Going::new(place, id)), next))
@@ -173,7 +173,7 @@ pub async fn restore(place: Arc<dyn Place>, id: Uuid, mut content: Content) -> R
     let done = |stepped| match stepped {
         Stepped::Done => Ok(()),
         Stepped::Failed(error) => Err(error),
-        Stepped::Piece(_) => Err(mismatch()),
+        Stepped::Piece(_) => Err(Error::mismatch()),
     };
     let mut gathered = BytesMut::new();
     while let Some(bytes) = content.next().await {
@@ -217,10 +217,6 @@ pub fn decode<T: serde::de::DeserializeOwned>(bytes: &[u8]) -> Result<T, CodecEr
         Some((format, _)) => Err(CodecError::Format(*format)),
         None => Err(CodecError::Empty),
     }
-}
-
-fn mismatch() -> Error {
-    Error::failed("the server answered something else than was asked")
 }
 
 #[cfg(test)]

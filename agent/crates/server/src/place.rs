@@ -61,10 +61,6 @@ fn superseded(request: &Request) -> Result<Option<Answer>> {
     Err(Error::new(Code::Timeout, why))
 }
 
-pub(crate) fn mismatch() -> Error {
-    Error::failed("the leader answered something else than was asked")
-}
-
 impl Server {
     /// Where reads of this consistency are answered.
     pub(crate) fn place_for(&self, consistency: Consistency) -> Place {
@@ -187,7 +183,7 @@ impl Server {
         self.check_datacenter(options.datacenter.as_ref())?;
         match self.carry_out(Came::Directly, Request::Servers { request, options }).await? {
             Answer::Servers(answer) => Ok(answer),
-            _ => Err(mismatch()),
+            _ => Err(Error::mismatch()),
         }
     }
 

@@ -10,7 +10,7 @@ use lictor_model::{Error, RaftIndex, Result};
 use lictor_rpc::message::{self as rpc, Request};
 use lictor_store::{Evaluation, Snapshot, eval, sort_by_distance};
 
-use crate::place::{Attempt, Came, Place, mismatch};
+use crate::place::{Attempt, Came, Place};
 use crate::{Server, prepared, transaction};
 
 /// Waits of many readers that started together end within this part of their wait of each other.
@@ -33,7 +33,7 @@ impl Server {
         }
         match self.carry_out(Came::Directly, Request::Read { query, options }).await? {
             rpc::Answer::Reply(reply) => Ok(reply),
-            _ => Err(mismatch()),
+            _ => Err(Error::mismatch()),
         }
     }
 

@@ -28,7 +28,7 @@ use tokio_util::task::AbortOnDropHandle;
 use uuid::Uuid;
 
 use crate::Server;
-use crate::place::{Attempt, Came, mismatch};
+use crate::place::{Attempt, Came};
 use crate::prepare;
 use crate::transfers::{Inlet, Outlet, Restoring, WAITING, WRITTEN};
 
@@ -65,7 +65,7 @@ impl Server {
     async fn open_transfer(&self, request: Request) -> Result<Opened> {
         match self.carry_out(Came::Directly, request).await? {
             Answer::Opened(opened) => Ok(opened),
-            _ => Err(mismatch()),
+            _ => Err(Error::mismatch()),
         }
     }
 

@@ -6,7 +6,7 @@ use lictor_model::command::{Command, Outcome, WriteOptions};
 use lictor_model::{Error, Result, SessionId};
 use lictor_rpc::message::{Answer, Request};
 
-use crate::place::{Attempt, Came, mismatch};
+use crate::place::{Attempt, Came};
 use crate::{Server, prepare, prepared, transaction};
 
 impl Server {
@@ -21,7 +21,7 @@ impl Server {
         self.check_datacenter(options.datacenter.as_ref())?;
         match self.carry_out(Came::Directly, Request::Write { command, options }).await? {
             Answer::Outcome(outcome) => Ok(outcome),
-            _ => Err(mismatch()),
+            _ => Err(Error::mismatch()),
         }
     }
 
